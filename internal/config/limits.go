@@ -1,0 +1,30 @@
+package config
+
+import "time"
+
+// The bounds of the settings.
+const (
+	minPartitions = 2
+	maxPartitions = 32
+	maxHosts      = 64
+	maxBinds      = 64
+	maxPort       = 65535
+
+	minRetentionAge   = time.Minute
+	maxRetentionAge   = 3650 * 24 * time.Hour
+	minRetentionBytes = 8 << 20 // less than this is a few blocks
+	maxClockSkew      = time.Hour
+	maxExpiryGrace    = 24 * time.Hour
+	minLogFile        = 1 << 20 // the resource log's library rotates in whole megabytes
+	maxLogFile        = 10 << 30
+	maxLogBackups     = 1000
+
+	minUnauthenticated = 16
+	maxUnauthenticated = 1 << 20
+)
+
+// maxFile is the largest configuration, policy or run file that is read, in bytes.
+const maxFile = 1 << 20
+
+// maxPolicies is how many shared access policies a hub has (service-rest E).
+const maxPolicies = 16

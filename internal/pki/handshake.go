@@ -1,0 +1,183 @@
+package pki
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/berth-iot/berth/internal/device"
+)
+
+// TLSConfig makes the configuration of a listener: TLS 1.2 and 1.3, a client
+// certificate asked for but neither required nor verified (reaching-the-hub 4). Protos
+// are the ALPN protocols: "http/1.1" for HTTPS, because a WebSocket needs it; none for
+// MQTT. Sessions resume across all listeners' own connections, and tickets carry a
+// lineage for those that Handshake and Listen serve.
+func (a *Authority) TLSConfig(protos ...string) *tls.Config {
+	base := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		ClientAuth:     tls.RequestClientCert,
+		GetCertificate: a.certificate,
+		NextProtos:     protos,
+	}
+	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		c, ok := hello.Conn.(*conn)
+		if !ok {
+			return nil, nil //nolint:nilnil // crypto/tls: nil means the listener's own configuration
+		}
+		return c.observe(base, hello), nil
+	}
+	return base
+}
+
+// certificate chooses for a client the first certificate whose key it can use. The
+// name does not take part: a client may dial the hub by a name that the certificate
+// does not hold, and is the one to judge.
+func (a *Authority) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	certs := *a.certs.Load()
+	nameless := *hello
+	nameless.ServerName = ""
+	for i := range certs {
+		if nameless.SupportsCertificate(&certs[i]) == nil {
+			return &certs[i], nil
+		}
+	}
+	return &certs[0], nil
+}
+
+// errHandshakeInput ends a handshake that would go on for ever.
+var errHandshakeInput = errors.New("the peer sent too much before the handshake was done")
+
+// Handshake makes raw the server side of a TLS connection and gives what the
+// handshake told of the client. It takes at most 30 s, or until ctx ends; the caller
+// closes raw if it fails; deadlines are off when it succeeds. A peer that sends more
+// than maxHandshakeInput meanwhile is cut off.
+func Handshake(ctx context.Context, raw net.Conn, config *tls.Config) (*tls.Conn, device.TLS, error) {
+	if err := raw.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, device.TLS{}, fmt.Errorf("tls handshake: %w", err)
+	}
+	c := tls.Server(newConn(raw), config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, device.TLS{}, fmt.Errorf("tls handshake: %w", err)
+	}
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		return nil, device.TLS{}, fmt.Errorf("tls handshake: %w", err)
+	}
+	return c, Facts(c), nil
+}
+
+// Listen makes a TLS listener whose connections know Facts. Accept does no
+// handshake: the first read or write does, on the goroutine of whoever calls it.
+func Listen(inner net.Listener, config *tls.Config) net.Listener {
+	return listener{Listener: inner, config: config}
+}
+
+type listener struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept waits for the next connection.
+func (l listener) Accept() (net.Conn, error) {
+	raw, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(newConn(raw), l.config), nil
+}
+
+// Facts gives what the handshake of a connection of Handshake or Listen told; it is
+// empty before the handshake has ended.
+func Facts(c *tls.Conn) device.TLS {
+	state := c.ConnectionState()
+	if !state.HandshakeComplete {
+		return device.TLS{}
+	}
+	facts := device.TLS{
+		Version:     state.Version,
+		CipherSuite: state.CipherSuite,
+		ServerName:  state.ServerName,
+		ALPN:        state.NegotiatedProtocol,
+		Resumed:     state.DidResume,
+	}
+	if w, ok := c.NetConn().(*conn); ok {
+		facts.HelloHash = w.helloHash.Load()
+		facts.Lineage = w.lineage.Load()
+		facts.Handshake = time.Duration(w.took.Load())
+	}
+	return facts
+}
+
+// conn is the socket under a TLS connection, with what crypto/tls tells only while
+// it shakes hands.
+type conn struct {
+	// fixed
+
+	net.Conn
+	accepted time.Time
+
+	// shared: written by the handshake, read by whoever asks for the Facts
+
+	input     atomic.Int64 // bytes read during the handshake
+	took      atomic.Int64 // nanoseconds from accepting to the last flight; 0: it goes on
+	helloHash atomic.Uint64
+	lineage   atomic.Uint64
+}
+
+func newConn(raw net.Conn) *conn { return &conn{Conn: raw, accepted: time.Now()} }
+
+// NetConn gives the socket below.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// Read reads from the socket; during the handshake, no more than maxHandshakeInput in
+// all, since crypto/tls itself would take 64 KiB messages and 256 KiB certificates of
+// somebody unknown.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.took.Load() != 0 {
+		return c.Conn.Read(b)
+	}
+	left := maxHandshakeInput - c.input.Load()
+	if left <= 0 {
+		return 0, errHandshakeInput
+	}
+	n, err := c.Conn.Read(b[:min(int64(len(b)), left)])
+	c.input.Add(int64(n))
+	return n, err
+}
+
+// observe notes what a ClientHello tells and gives the configuration of this one
+// connection: the listener's, with hooks that read and write the lineage in session
+// tickets. Its ticket keys are the listener's, because it has none of its own.
+func (c *conn) observe(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+	c.helloHash.Store(helloHash(hello))
+	return &tls.Config{
+		MinVersion:     base.MinVersion,
+		ClientAuth:     base.ClientAuth,
+		GetCertificate: base.GetCertificate,
+		NextProtos:     base.NextProtos,
+		VerifyConnection: func(tls.ConnectionState) error {
+			c.took.Store(max(1, int64(time.Since(c.accepted))))
+			return nil
+		},
+		UnwrapSession: func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+			session, err := base.DecryptTicket(ticket, state)
+			if session != nil {
+				c.lineage.Store(readLineage(session.Extra))
+			}
+			return session, err
+		},
+		WrapSession: func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+			lineage := c.lineage.Load()
+			if lineage == 0 {
+				lineage = newLineage()
+				c.lineage.Store(lineage)
+			}
+			session.Extra = append(session.Extra, appendLineage(lineage))
+			return base.EncryptTicket(state, session)
+		},
+	}
+}
