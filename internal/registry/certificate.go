@@ -1,0 +1,110 @@
+package registry
+
+import (
+	"crypto/sha1" //nolint:gosec // a thumbprint names a certificate, as Azure's do; nothing is signed with it
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/berth-iot/berth/internal/device"
+	"github.com/berth-iot/berth/internal/iot"
+)
+
+// proveThumbprint checks the certificate of an identity of type selfSigned: the hash
+// of the leaf is registered, and the leaf is valid today. Who signed it is not asked.
+func proveThumbprint(c *claim) (device.Proof, error) {
+	leaf := c.cred.Certificates[0]
+	if why := validity(leaf, c.now); why != "" {
+		return device.Proof{}, c.refuse("%s", why)
+	}
+	sum1, sum256 := sha1.Sum(leaf.Raw), sha256.Sum256(leaf.Raw) //nolint:gosec // as above
+	slot := ""
+	for i, name := range [2]string{slotPrimary, slotSecondary} {
+		want, err := hex.DecodeString(c.rec.thumbs[i])
+		if err != nil || len(want) == 0 {
+			continue
+		}
+		if subtle.ConstantTimeCompare(want, sum1[:]) == 1 || subtle.ConstantTimeCompare(want, sum256[:]) == 1 {
+			slot = name
+			break
+		}
+	}
+	if slot == "" {
+		return device.Proof{}, c.refuse("the certificate's thumbprint is not one registered for %s", quoteIdentity(c.id))
+	}
+	return device.Proof{
+		Stamp: c.stamp(ownScope(c.id), iot.AuthX509Thumbprint), Slot: slot, Thumbprint: thumbprint(leaf),
+	}, nil
+}
+
+// proveChain checks the certificate of an identity of type certificateAuthority: its
+// common name is the identity, and its chain ends at a registered, verified
+// authority, root or intermediate.
+func (r *Registry) proveChain(c *claim) (device.Proof, error) {
+	leaf := c.cred.Certificates[0]
+	if why := validity(leaf, c.now); why != "" {
+		return device.Proof{}, c.refuse("%s", why)
+	}
+	if leaf.Subject.CommonName != c.id.String() {
+		return device.Proof{}, c.refuse("the certificate's common name is %s, not %s", quote(leaf.Subject.CommonName), quote(c.id.String()))
+	}
+	if len(c.cred.Certificates) > maxChain {
+		return device.Proof{}, c.refuse("the certificate chain is longer than %d", maxChain)
+	}
+	known := r.anchors.Load()
+	if known.verified == 0 {
+		return device.Proof{}, c.refuse("no certificate authority is registered and verified at this hub")
+	}
+	middle := x509.NewCertPool()
+	for _, cert := range c.cred.Certificates[1:] {
+		middle.AddCert(cert)
+	}
+	// Device certificates are made with all sorts of key usages, or none: Azure asks
+	// for none.
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: known.pool, Intermediates: middle, CurrentTime: c.now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err != nil {
+		return device.Proof{}, c.refuse("%s", chainText(err))
+	}
+	return device.Proof{
+		Stamp: c.stamp(ownScope(c.id), iot.AuthX509Certificate), Thumbprint: thumbprint(leaf),
+	}, nil
+}
+
+// chainText says why a chain was not accepted, without quoting the certificates.
+func chainText(err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the certificate's chain does not end at a registered and verified certificate authority; the client must send its intermediates"
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if invalid.Reason == x509.Expired {
+			return "a certificate of the chain has expired or is not valid yet"
+		}
+		return "a certificate of the chain may not sign this one"
+	}
+	return "the certificate's chain could not be verified"
+}
+
+// validity says why a certificate is not valid at now, "" if it is.
+func validity(cert *x509.Certificate, now time.Time) string {
+	switch {
+	case now.After(cert.NotAfter):
+		return "the certificate expired at " + cert.NotAfter.UTC().Format(timeText) + ", server time is " + now.UTC().Format(timeText)
+	case now.Before(cert.NotBefore):
+		return "the certificate is not valid before " + cert.NotBefore.UTC().Format(timeText) + ", server time is " + now.UTC().Format(timeText)
+	}
+	return ""
+}
+
+// thumbprint is the SHA-256 of a certificate in upper-case hex, as the service API
+// writes it.
+func thumbprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return strings.ToUpper(hex.EncodeToString(sum[:]))
+}
