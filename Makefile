@@ -1,0 +1,20 @@
+# Each target is one line; CONTRIBUTING.md says when to use which.
+SHELL := /bin/bash
+GO ?= go
+LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
+export CGO_ENABLED ?= 0
+
+.PHONY: run test check fuzz sim conformance bench docs build lint race setup
+
+run: build ; ./bin/berth serve
+build: ; $(GO) build -trimpath -o bin/berth ./cmd/berth
+test: setup build ; $(GO) vet ./... && $(MAKE) race && $(MAKE) conformance
+race: ; CGO_ENABLED=1 $(GO) test -race ./cmd/... ./internal/...
+conformance: setup build ; $(GO) test -count=1 -timeout 15m ./test/...
+lint: ; $(LINT) run ./... && $(LINT) fmt --diff ./...
+check: lint ; $(GO) vet ./... && $(MAKE) race
+fuzz: ; ./test/fuzz.sh
+sim: ; BERTH_SIM_STEPS=1000000 $(GO) test -count=1 -timeout 60m -run 'Sim' ./internal/arbiter ./internal/presence ./internal/hub
+bench: build ; $(GO) test -run '^$$' -bench . -benchmem ./internal/... && ./bench/run.sh
+docs: ; $(GO) test ./internal/fault -run TestErrorsDoc -update
+setup: ; ./test/setup.sh

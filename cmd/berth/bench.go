@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/berth-iot/berth/internal/bench"
+	"github.com/berth-iot/berth/internal/iot"
+)
+
+// benchCmd is "berth bench".
+type benchCmd struct {
+	Register benchRegisterCmd `cmd:"" help:"How fast identities are registered."`
+	Connect  benchConnectCmd  `cmd:"" help:"How fast devices connect, and what an idle one costs."`
+	Publish  benchPublishCmd  `cmd:"" help:"How many QoS 1 messages are acknowledged, and how soon."`
+	Takeover benchTakeoverCmd `cmd:"" help:"How soon a displaced connection is closed."`
+}
+
+// benchRegisterCmd is "berth bench register".
+type benchRegisterCmd struct {
+	hubFlags
+	jsonFlag
+	fleetFlags
+
+	Batch int `default:"100" help:"Devices in one request, 1 to 100."`
+}
+
+// Run measures registration.
+func (c *benchRegisterCmd) Run(ctx context.Context, con *console) error {
+	if c.Batch < 1 || c.Batch > iot.MaxBulk {
+		return usageError(fmt.Sprintf("--batch must be 1 to %d", iot.MaxBulk))
+	}
+	hub, err := c.find()
+	if err != nil {
+		return err
+	}
+	fleet := &fleet{fleetFlags: c.fleetFlags, hub: hub}
+	report, err := bench.Register{
+		Target: hub.Address(), Devices: c.Devices, Batch: c.Batch, Workers: c.Workers, PID: c.PID, Create: fleet.create,
+	}.Run(ctx)
+	return con.report(report, c.JSON, err, fleet.dismiss(ctx))
+}
+
+// benchConnectCmd is "berth bench connect".
+type benchConnectCmd struct {
+	loadFlags
+
+	Duration time.Duration `default:"0s" help:"Connect and say goodbye for so long; 0s: connect every device once and hold it."`
+	Hold     time.Duration `default:"5s" help:"How long connections are held idle before memory is read."`
+}
+
+// Run measures connects.
+func (c *benchConnectCmd) Run(ctx context.Context, con *console) error {
+	return c.measure(ctx, con, bench.Connect{Devices: c.Devices, Workers: c.Workers, Duration: c.Duration, Hold: c.Hold}.Run)
+}
+
+// benchPublishCmd is "berth bench publish".
+type benchPublishCmd struct {
+	loadFlags
+
+	Inflight int           `default:"16" help:"Messages unacknowledged on each connection."`
+	Size     int           `default:"256" help:"Bytes of body."`
+	Warmup   time.Duration `default:"2s" help:"Load before the measured window."`
+	Duration time.Duration `default:"10s" help:"The measured window; 0s: until --messages are sent."`
+	Messages uint64        `placeholder:"N" help:"The most each device sends."`
+}
+
+// Run measures publishing.
+func (c *benchPublishCmd) Run(ctx context.Context, con *console) error {
+	return c.measure(ctx, con, bench.Publish{
+		Devices: c.Devices, Inflight: c.Inflight, Size: c.Size, Warmup: c.Warmup, Duration: c.Duration, Messages: c.Messages, Workers: c.Workers,
+	}.Run)
+}
+
+// benchTakeoverCmd is "berth bench takeover".
+type benchTakeoverCmd struct {
+	loadFlags
+
+	Rounds   uint64        `placeholder:"N" help:"Takeovers in all."`
+	Duration time.Duration `default:"10s" help:"The measured window; 0s: until --rounds are done."`
+}
+
+// Run measures takeovers.
+func (c *benchTakeoverCmd) Run(ctx context.Context, con *console) error {
+	return c.measure(ctx, con, bench.Takeover{Devices: c.Devices, Workers: c.Workers, Rounds: c.Rounds, Duration: c.Duration}.Run)
+}
+
+// measure prepares the load, runs it, shows the report and cleans up.
+func (c *loadFlags) measure(ctx context.Context, con *console, run func(context.Context, *bench.Target) (*bench.Report, error)) error {
+	target, fleet, err := c.open()
+	if err != nil {
+		return err
+	}
+	if err := fleet.enlist(ctx); err != nil {
+		return errors.Join(err, fleet.dismiss(ctx))
+	}
+	report, err := run(ctx, target)
+	return con.report(report, c.JSON, err, fleet.dismiss(ctx))
+}
+
+// report shows what was measured. A run with failures is shown and is an error.
+func (c *console) report(r *bench.Report, asJSON bool, errs ...error) error {
+	err := errors.Join(errs...)
+	if r == nil {
+		return err
+	}
+	if asJSON {
+		err = errors.Join(err, c.json(r))
+	} else {
+		err = errors.Join(err, r.Print(c.out))
+	}
+	if r.Failed > 0 {
+		err = errors.Join(err, fmt.Errorf("%d operations failed", r.Failed))
+	}
+	if r.LeftOpen != nil && *r.LeftOpen > 0 {
+		err = errors.Join(err, fmt.Errorf("%d displaced connections were left open", *r.LeftOpen))
+	}
+	return err
+}

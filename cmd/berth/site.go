@@ -1,0 +1,52 @@
+package main
+
+import (
+	"sync/atomic"
+
+	"github.com/berth-iot/berth/internal/device"
+	"github.com/berth-iot/berth/internal/mqtt"
+	"github.com/berth-iot/berth/internal/telemetry"
+	"github.com/berth-iot/berth/internal/web"
+)
+
+// site is what the HTTPS and operators' ports are made of.
+func (in *installation) site(devices *mqtt.Server, ids *atomic.Uint64, ready func() error) web.Config {
+	return web.Config{
+		Identities: in.registry, Population: in.registry, Authorities: backend{in.registry},
+		Gate: backend{in.registry}, Sender: in.hub, Events: events{in.telemetry}, ResourceLog: in.reslog, Failures: in.reslog,
+		Connected: func() int64 { return int64(in.presence.Connected()) },
+		Sockets:   map[string]web.Socket{"mqtt": {Transport: device.MQTTWS, Serve: devices.Serve}},
+		About: web.About{
+			Version: thisBuild().Version, Name: in.hosts.Hub(), Hosts: in.cfg.Hosts,
+			Partitions: in.cfg.Telemetry.Partitions, Started: in.started,
+		},
+		Registry: in.metrics,
+		ConnID:   func() uint64 { return ids.Add(1) },
+		Ready:    ready,
+		Logger:   in.log,
+	}
+}
+
+// events shows the telemetry log to a transport.
+type events struct{ log *telemetry.Log }
+
+// Ends gives, by partition, the sequence its next event will have.
+func (e events) Ends() []uint64 {
+	infos := e.log.Partitions()
+	ends := make([]uint64, len(infos))
+	for i, p := range infos {
+		if !p.Empty {
+			ends[i] = p.Last + 1
+		}
+	}
+	return ends
+}
+
+// Reader reads one partition from a place on.
+func (e events) Reader(partition int, start device.Start) (device.EventReader, error) {
+	r, err := e.log.Reader(partition, start)
+	if err != nil {
+		return nil, err // not a typed nil
+	}
+	return r, nil
+}

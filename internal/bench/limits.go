@@ -1,0 +1,39 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+// The bounds of a run. They protect the machine that runs the load.
+const (
+	MaxDevices  = 200_000
+	MaxInflight = 4096 // PUBLISH packets unacknowledged on one connection
+	MaxSize     = 256 * 1024
+	MaxDuration = 24 * time.Hour
+	MaxWorkers  = 4096 // handshakes at once
+
+	batchBytes = 64 * 1024        // the most that one write carries, unless one packet is larger
+	readBytes  = 4096             // one read's buffer: 1,024 PUBACKs
+	handshake  = 30 * time.Second // dial, TLS and CONNACK together
+	ackWait    = 30 * time.Second // silence with messages in flight that ends a run
+	closeWait  = 5 * time.Second  // how long a displaced connection may stay open before it counts as left open
+	shards     = 8                // histograms per measure, so that connections do not share a cache line
+	keepAlive  = 1000             // seconds, in CONNECT: below Azure's ceiling of 1,177
+	maxHold    = 15 * time.Minute // an idle hold needs no pings within keepAlive
+	maxSources = 64               // source addresses
+)
+
+func check(name string, value, least, most int) error {
+	if value < least || value > most {
+		return fmt.Errorf("%s is %d; it must be %d to %d", name, value, least, most)
+	}
+	return nil
+}
+
+func checkDuration(name string, d time.Duration) error {
+	if d < 0 || d > MaxDuration {
+		return fmt.Errorf("%s is %s; it must be 0 to %s", name, d, MaxDuration)
+	}
+	return nil
+}

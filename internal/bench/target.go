@@ -1,0 +1,123 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/berth-iot/berth/internal/mqttwire"
+)
+
+// Account is what one simulated device says of itself.
+type Account struct {
+	ClientID string
+	Username string // empty: none is sent
+	Password []byte // nil: none is sent
+	Topic    string // where it publishes
+}
+
+// Target is the server under load and how a device enters it.
+type Target struct {
+	Address string                       // host:port to dial
+	TLS     *tls.Config                  // nil: plain TCP; cloned for every connection
+	Sources []netip.Addr                 // local addresses taken in turn, so that more than 28,000 connections fit; empty: the system's choice
+	Account func(n int) (Account, error) // the nth device, from 0; called at each of its connects, from many goroutines
+	PID     int                          // the server's process, to measure its use; 0: do not
+}
+
+func (t *Target) check() error {
+	if t.Account == nil {
+		return errors.New("the target has no accounts")
+	}
+	if len(t.Sources) > maxSources {
+		return fmt.Errorf("%d source addresses; at most %d", len(t.Sources), maxSources)
+	}
+	if _, _, err := net.SplitHostPort(t.Address); err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	return nil
+}
+
+// connect dials, does the handshake and the CONNECT of device n with a clean
+// session, and returns when the server accepted it.
+func (t *Target) connect(ctx context.Context, n int) (*conn, error) {
+	account, err := t.Account(n)
+	if err != nil {
+		return nil, err
+	}
+	hello := mqttwire.Connect{Clean: true, KeepAlive: keepAlive, ClientID: account.ClientID, Password: account.Password}
+	if account.Username != "" {
+		hello.Username = &account.Username
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
+	nc, err := t.dial(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: nc, account: account}
+	if err := c.enter(ctx, hello.Append(nil)); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect as %q: %w", account.ClientID, err), nc.Close())
+	}
+	return c, nil
+}
+
+func (t *Target) dial(ctx context.Context, n int) (net.Conn, error) {
+	var d net.Dialer
+	if len(t.Sources) > 0 {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.Sources[n%len(t.Sources)], 0))
+	}
+	nc, err := d.DialContext(ctx, "tcp", t.Address)
+	if err != nil || t.TLS == nil {
+		return nc, err
+	}
+	secured := tls.Client(nc, t.TLS.Clone())
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("TLS handshake: %w", err), nc.Close())
+	}
+	return secured, nil
+}
+
+// conn is one device's connection. One goroutine at a time uses it.
+type conn struct {
+	net.Conn
+
+	account Account
+}
+
+// enter sends the CONNECT and waits for the CONNACK.
+func (c *conn) enter(ctx context.Context, hello []byte) error {
+	deadline, _ := ctx.Deadline()
+	if err := c.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := c.Write(hello); err != nil {
+		return err
+	}
+	if err := accepted(c); err != nil {
+		return err
+	}
+	return c.SetDeadline(time.Time{})
+}
+
+// leave says goodbye and closes.
+func (c *conn) leave() error {
+	_ = c.SetWriteDeadline(time.Now().Add(closeWait))
+	_, err := c.Write(mqttwire.Disconnect{}.Append(nil))
+	return errors.Join(err, c.Close())
+}
+
+// ping asks the server for a sign of life.
+func (c *conn) ping() error {
+	if err := c.SetDeadline(time.Now().Add(closeWait)); err != nil {
+		return err
+	}
+	if _, err := c.Write(mqttwire.Pingreq{}.Append(nil)); err != nil {
+		return err
+	}
+	return pong(c)
+}

@@ -1,0 +1,74 @@
+package mqtt
+
+import (
+	"time"
+
+	"github.com/berth-iot/berth/internal/iot"
+)
+
+const (
+	// maxArrival is how many raw bytes a peer may send until its CONNECT is answered: the
+	// TLS handshake with a client's certificate chain, and the CONNECT itself.
+	maxArrival = 32 * 1024
+
+	// arriveWithin is how long a peer may take from accept until its CONNECT is answered.
+	arriveWithin = 30 * time.Second
+
+	// arrivalBuffer is what a CONNECT is first read into, in bytes; with a token it is about 500.
+	arrivalBuffer = 1024
+
+	// maxPacket is the greatest packet of an authenticated peer: the largest message behind
+	// the longest topic, the packet identifier and the fixed header.
+	maxPacket = 5 + 2 + 65_535 + 2 + iot.MaxMessageSize
+
+	// maxModelID is the longest model id in bytes (device.Client.ModelID).
+	maxModelID = 255
+
+	// maxClientType and maxAPIVersion are how much is kept of what a client says of itself, in
+	// bytes; the longest SDK's type is about 220.
+	maxClientType = 512
+	maxAPIVersion = 64
+
+	// turnFrames is how many packets one turn handles before it yields to other connections.
+	turnFrames = 128
+
+	// maxInFlight and maxInFlightBytes bound what a connection has published and the hub
+	// not yet acknowledged; beyond either, it is not read until the log has caught up.
+	maxInFlight      = 4096
+	maxInFlightBytes = 1 << 20
+
+	// maxRequests is how many operations (subscribe, twin read, ...) a connection has open;
+	// beyond, it is not read until one is done.
+	maxRequests = 32
+
+	// maxFilters is how many filters one SUBSCRIBE or UNSUBSCRIBE may carry. A session needs
+	// no bound of its own: fewer than ten filters exist that an identity may use.
+	maxFilters = 64
+
+	// maxRequestID is the longest $rid, in bytes; clients send up to 36.
+	maxRequestID = 256
+
+	// maxQuoted is how much of a peer's topic or filter a log line quotes, in bytes.
+	maxQuoted = 128
+
+	// takeAtOnce is how many deliveries are taken from the session in one call.
+	takeAtOnce = 16
+
+	// outRoom is how much output one turn gathers before it takes no more deliveries, in bytes.
+	outRoom = 64 * 1024
+
+	// silenceCeiling is the longest silence of a connection, whatever keep-alive it asked
+	// for, also none (Azure: 29.45 minutes).
+	silenceCeiling = 1767 * time.Second
+
+	// defaultArriving bounds peers that are not yet authenticated, all together: 64 MiB at
+	// 24 kB each. Beyond, accepting pauses.
+	defaultArriving = 2_700
+
+	// defaultArrivingPerAddress bounds them per address (IPv6: per /64).
+	defaultArrivingPerAddress = 1_024
+
+	// firstPause and longestPause bound the wait after a failed accept, doubled each time.
+	firstPause   = 5 * time.Millisecond
+	longestPause = time.Second
+)

@@ -1,0 +1,97 @@
+package park
+
+import (
+	"net"
+	"time"
+)
+
+// Conn is one connection of a Lot. Wake may be called by any goroutine, at any
+// time; Run or Leave is called once.
+type Conn struct {
+	// fixed
+
+	lot   *Lot
+	nc    net.Conn
+	meter Meter
+	wake  chan struct{} // capacity 1: wakes coalesce
+}
+
+// Wake asks for a turn with Woken set. It never blocks and coalesces; it may be
+// called before Run, whose first turn then is woken, and after the end.
+func (c *Conn) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run gives the connection to conv, with leftover as input already read (copied). conv
+// has its first turn at once, also when leftover is empty. Run blocks until the connection
+// has ended; a caller must not rely on that, since an implementation that parks idle
+// connections returns as soon as there is nothing to do: conv.Closed tells the end. Any
+// deadline on the socket is lifted.
+func (c *Conn) Run(conv Conversation, leftover []byte) {
+	c.lot.runs(c)
+	defer c.lot.left(c)
+	_ = c.nc.SetDeadline(time.Time{}) // a socket that refuses fails at the first read
+	newOwner(c, conv, leftover).run()
+}
+
+// Leave ends a connection that never ran: it writes last within a short deadline,
+// closes and leaves the lot.
+func (c *Conn) Leave(last []byte) {
+	defer c.lot.left(c)
+	if len(last) > 0 {
+		now := time.Now()
+		_ = c.nc.SetWriteDeadline(now.Add(lingerFor))
+		if _, err := c.nc.Write(last); err != nil {
+			c.abort()
+			return
+		}
+		c.meter.Out(now, len(last))
+		if c.closeWrite() {
+			c.drain()
+		}
+	}
+	_ = c.nc.Close()
+}
+
+// drain reads and forgets what the peer still sends, until it closes or the linger is over.
+func (c *Conn) drain() {
+	_ = c.nc.SetReadDeadline(time.Now().Add(lingerFor))
+	buf := c.lot.buffers.Get().(*[bigBuffer]byte) // the pool holds nothing else
+	defer c.lot.buffers.Put(buf)
+	for left := lingerBytes; left > 0; {
+		n, err := c.nc.Read(buf[:])
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// closeWrite ends our side of the stream: what a TLS connection calls close_notify,
+// and then the socket's own end of stream. It reports whether the read side is still
+// worth draining.
+func (c *Conn) closeWrite() bool {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return false
+	}
+	if over, layered := c.nc.(interface{ NetConn() net.Conn }); layered {
+		if under, can := over.NetConn().(interface{ CloseWrite() error }); can {
+			return under.CloseWrite() == nil
+		}
+	}
+	return true
+}
+
+// abort closes the socket below any layer, without last words, so that it cannot wait
+// for a peer that does not read.
+func (c *Conn) abort() {
+	if over, layered := c.nc.(interface{ NetConn() net.Conn }); layered {
+		_ = over.NetConn().Close()
+		return
+	}
+	_ = c.nc.Close()
+}

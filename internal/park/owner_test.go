@@ -1,0 +1,485 @@
+package park
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// open admits one end of a pipe, runs k on it in its own goroutine, and gives the other.
+// It wants a synctest bubble.
+func open(t *testing.T, lot *Lot, k *talk) (peer net.Conn, c *Conn) {
+	t.Helper()
+	here, peer := net.Pipe()
+	c, err := lot.Admit(here, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { c.Run(k, nil) })
+	t.Cleanup(func() {
+		_ = peer.Close()
+		_ = lot.Shutdown(context.Background())
+		wg.Wait()
+	})
+	synctest.Wait() // it runs, and has had its first turn
+	return peer, c
+}
+
+func TestEveryByteArrivesWholeAndInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rnd := rand.New(rand.NewPCG(1, 2))
+		sent := make([]byte, 256*1024)
+		for i := range sent {
+			sent[i] = byte(rnd.Uint32())
+		}
+		here, peer := net.Pipe()
+		meter := new(tally)
+		c, err := New(Config{}).Admit(here, meter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := newTalk(nil)
+		var wg sync.WaitGroup
+		wg.Go(func() { c.Run(k, sent[:1023]) })
+		wg.Go(func() {
+			for rest := sent[1023:]; len(rest) > 0; {
+				n := min(1+rnd.IntN(40_000), len(rest))
+				if _, err := peer.Write(rest[:n]); err != nil {
+					t.Error(err)
+					return
+				}
+				rest = rest[n:]
+			}
+		})
+		got := make([]byte, len(sent))
+		if _, err := io.ReadFull(peer, got); err != nil {
+			t.Fatal(err)
+		}
+		_ = peer.Close()
+		wg.Wait()
+		if !bytes.Equal(got, sent) {
+			t.Error("the echo differs from what was sent")
+		}
+		if why := <-k.closed; !errors.Is(why, ErrPeerClosed) {
+			t.Errorf("Closed(%v), want ErrPeerClosed", why)
+		}
+		if meter.in != len(sent)-1023 || meter.out != len(sent) {
+			t.Errorf("metered %d in, %d out; want %d, %d", meter.in, meter.out, len(sent)-1023, len(sent))
+		}
+	})
+}
+
+func TestWakeBeforeRunAndCoalescing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, peer := net.Pipe()
+		c, err := New(Config{}).Admit(here, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			c.Wake()
+		}
+		k := newTalk(nil)
+		var wg sync.WaitGroup
+		wg.Go(func() { c.Run(k, nil) })
+		synctest.Wait()
+		if _, woken := k.counts(); woken != 1 {
+			t.Errorf("%d woken turns after 10 wakes before Run, want 1", woken)
+		}
+		c.Wake()
+		synctest.Wait()
+		if _, woken := k.counts(); woken != 2 {
+			t.Errorf("%d woken turns, want 2", woken)
+		}
+		_ = peer.Close()
+		wg.Wait()
+		c.Wake() // after the end: harmless
+	})
+}
+
+// Paused is back-pressure: the peer's writes stop being taken until a wake.
+func TestPausedStopsReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k *talk
+		k = newTalk(func(turn *Turn) error {
+			if len(turn.In) >= packet && !turn.Woken {
+				turn.Paused = true
+				return nil
+			}
+			turn.Used = len(turn.In) / packet * packet
+			k.mu.Lock()
+			k.seen = append(k.seen, turn.In[:turn.Used]...)
+			k.mu.Unlock()
+			return nil
+		})
+		peer, c := open(t, New(Config{}), k)
+		var wrote sync.WaitGroup
+		done := make(chan struct{})
+		wrote.Go(func() {
+			defer close(done)
+			for range 1000 {
+				if _, err := peer.Write(make([]byte, 1024)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("all was read although the conversation paused")
+		default:
+		}
+		turns, _ := k.counts()
+		if turns > 3 {
+			t.Errorf("%d turns while paused", turns)
+		}
+		for stop := false; !stop; {
+			c.Wake()
+			synctest.Wait()
+			select {
+			case <-done:
+				stop = true
+			default:
+			}
+		}
+		wrote.Wait()
+	})
+}
+
+// What the peer sent before it closed is handled, also if it had to wait.
+func TestInputBeforeCloseSurvivesPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k *talk
+		k = newTalk(func(turn *Turn) error {
+			if !turn.Woken {
+				turn.Paused = true
+				return nil
+			}
+			k.echo(turn)
+			turn.Out = nil
+			return nil
+		})
+		here, peer := net.Pipe()
+		c, err := New(Config{}).Admit(here, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		c.Wake()
+		wg.Go(func() { c.Run(k, nil) })
+		if _, err := peer.Write([]byte("lastword")); err != nil {
+			t.Fatal(err)
+		}
+		_ = peer.Close()
+		synctest.Wait()
+		select {
+		case why := <-k.closed:
+			t.Fatalf("closed with unread input: %v", why)
+		default:
+		}
+		c.Wake()
+		synctest.Wait()
+		c.Wake() // the end of stream is met by the read after that
+		wg.Wait()
+		if got := string(k.seen); got != "lastword" {
+			t.Errorf("seen %q, want lastword", got)
+		}
+	})
+}
+
+func TestDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var expired []time.Duration
+		k := newTalk(func(turn *Turn) error {
+			if turn.Expired {
+				expired = append(expired, turn.Now.Sub(start))
+				if len(expired) == 2 {
+					return io.EOF
+				}
+			}
+			turn.Used = len(turn.In)
+			turn.Deadline = turn.Now.Add(10 * time.Second)
+			return nil
+		})
+		peer, _ := open(t, New(Config{}), k)
+		for range 3 { // each packet moves the deadline
+			time.Sleep(6 * time.Second)
+			if _, err := peer.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-k.closed
+		if len(expired) != 2 || expired[0] != 28*time.Second || expired[1] != 38*time.Second {
+			t.Errorf("expired at %v, want [28s 38s]", expired)
+		}
+	})
+}
+
+func TestPeerThatDoesNotReadIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		k := newTalk(func(turn *Turn) error {
+			turn.Out = append(turn.Out, "hello"...)
+			return nil
+		})
+		open(t, New(Config{}), k)
+		why := <-k.closed
+		if !errors.Is(why, os.ErrDeadlineExceeded) {
+			t.Errorf("Closed(%v), want a deadline", why)
+		}
+		if took := time.Since(start); took != DefaultWriteTimeout {
+			t.Errorf("cut after %v, want %v", took, DefaultWriteTimeout)
+		}
+	})
+}
+
+func TestPanicDropsOneConnectionOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		lot := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		bad := newTalk(func(turn *Turn) error {
+			if len(turn.In) > 0 {
+				var m map[string]int
+				m["a"] = 1
+			}
+			return nil
+		})
+		good := newTalk(nil)
+		badPeer, _ := open(t, lot, bad)
+		goodPeer, _ := open(t, lot, good)
+		if _, err := badPeer.Write([]byte("xxxx")); err != nil {
+			t.Fatal(err)
+		}
+		if why := <-bad.closed; !errors.Is(why, ErrPanic) {
+			t.Errorf("Closed(%v), want ErrPanic", why)
+		}
+		if _, err := badPeer.Read(make([]byte, 1)); err == nil {
+			t.Error("the connection lives on")
+		}
+		if !strings.Contains(log.String(), "conversation_test.go") {
+			t.Errorf("no stack in the log: %s", log.String())
+		}
+		if _, err := goodPeer.Write([]byte("ping")); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(goodPeer, got); err != nil || string(got) != "ping" {
+			t.Errorf("the other connection: %q, %v", got, err)
+		}
+	})
+}
+
+func TestPacketBeyondTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		biggest := 0
+		k := newTalk(func(turn *Turn) error { // waits for a packet that never ends
+			biggest = max(biggest, len(turn.In))
+			return nil
+		})
+		peer, _ := open(t, New(Config{MaxPacket: 100_000}), k)
+		_, err := peer.Write(make([]byte, 1<<20))
+		if err == nil {
+			t.Error("a megabyte was read")
+		}
+		if why := <-k.closed; !errors.Is(why, ErrTooLarge) {
+			t.Errorf("Closed(%v), want ErrTooLarge", why)
+		}
+		if biggest < 100_000 || biggest > 100_000+smallBuffer {
+			t.Errorf("%d bytes were held, want at least 100,000 and at most one small read more", biggest)
+		}
+	})
+}
+
+// A conversation that yields is called again without input, and hears of wakes in between.
+func TestMoreIsFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c *Conn
+		turns := 0
+		k := newTalk(func(turn *Turn) error {
+			if len(turn.In) == 0 {
+				return nil
+			}
+			turns++
+			if turns == 3 {
+				c.Wake()
+			}
+			if turns > 3 && !turn.Woken {
+				t.Errorf("turn %d was not woken", turns)
+			}
+			if turns == 4 {
+				return io.EOF
+			}
+			turn.Used, turn.More = 1, true
+			return nil
+		})
+		peer, conn := open(t, New(Config{}), k)
+		c = conn
+		if _, err := peer.Write(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		<-k.closed
+		if turns != 4 {
+			t.Errorf("%d turns, want 4", turns)
+		}
+	})
+}
+
+func TestWordsBeforeAnErrorAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := errors.New("over")
+		k := newTalk(func(turn *Turn) error {
+			turn.Out = append(turn.Out, "bye"...)
+			return over
+		})
+		peer, _ := open(t, New(Config{}), k)
+		got, err := io.ReadAll(peer)
+		if string(got) != "bye" || err != nil {
+			t.Errorf("read %q, %v; want bye and the end", got, err)
+		}
+		if why := <-k.closed; !errors.Is(why, over) {
+			t.Errorf("Closed(%v), want %v", why, over)
+		}
+	})
+}
+
+func TestTurnThatUsesTooMuchIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newTalk(func(turn *Turn) error { turn.Used = len(turn.In) + 1; return nil })
+		open(t, New(Config{}), k)
+		if why := <-k.closed; why == nil || !strings.Contains(why.Error(), "1 of 0") {
+			t.Errorf("Closed(%v)", why)
+		}
+	})
+}
+
+func TestShutdown(t *testing.T) {
+	t.Run("says goodbye", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			lot := New(Config{})
+			k := newTalk(func(turn *Turn) error {
+				if turn.Stopping {
+					turn.Out = append(turn.Out, "bye"...)
+				}
+				return nil
+			})
+			peer, _ := open(t, lot, k)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if err := lot.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			got, _ := io.ReadAll(peer)
+			wg.Wait()
+			if string(got) != "bye" {
+				t.Errorf("read %q, want bye", got)
+			}
+			if why := <-k.closed; !errors.Is(why, ErrShutdown) {
+				t.Errorf("Closed(%v), want ErrShutdown", why)
+			}
+			if lot.Len() != 0 {
+				t.Errorf("%d connections left", lot.Len())
+			}
+			if _, err := lot.Admit(peer, nil); !errors.Is(err, ErrShutdown) {
+				t.Errorf("Admit after Shutdown: %v", err)
+			}
+		})
+	})
+	t.Run("waits for what the conversation waits for", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			lot := New(Config{})
+			k := newTalk(func(turn *Turn) error {
+				turn.Paused = turn.Stopping && !turn.Woken
+				return nil
+			})
+			_, c := open(t, lot, k)
+			time.AfterFunc(time.Second, c.Wake)
+			start := time.Now()
+			if err := lot.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("took %v, want 1s", took)
+			}
+		})
+	})
+	t.Run("but not for long", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			lot := New(Config{})
+			k := newTalk(func(turn *Turn) error { turn.Paused = true; return nil })
+			open(t, lot, k)
+			start := time.Now()
+			if err := lot.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took != stopGrace {
+				t.Errorf("took %v, want %v", took, stopGrace)
+			}
+		})
+	})
+	t.Run("cuts at its context's end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			lot := New(Config{})
+			k := newTalk(func(turn *Turn) error { turn.Out = append(turn.Out, "unread"...); return nil })
+			open(t, lot, k)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := lot.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Shutdown = %v", err)
+			}
+			<-k.closed
+		})
+	})
+	t.Run("closes who has not arrived", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			lot := New(Config{})
+			here, peer := net.Pipe()
+			c, err := lot.Admit(here, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if _, err := here.Read(make([]byte, 1)); err == nil {
+					t.Error("the arrival reads on")
+				}
+				c.Leave(nil)
+			})
+			if err := lot.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			wg.Wait()
+			_ = peer.Close()
+		})
+	})
+}
+
+func TestLotIsBounded(t *testing.T) {
+	lot := New(Config{MaxConns: 1})
+	one, _ := net.Pipe()
+	two, _ := net.Pipe()
+	c, err := lot.Admit(one, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lot.Admit(two, nil); !errors.Is(err, ErrFull) {
+		t.Errorf("Admit = %v, want ErrFull", err)
+	}
+	c.Leave(nil)
+	if _, err := lot.Admit(two, nil); err != nil {
+		t.Errorf("Admit after one left: %v", err)
+	}
+}

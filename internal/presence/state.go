@@ -1,0 +1,116 @@
+package presence
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/berth-iot/berth/internal/store"
+)
+
+// state is what is known of an identity's connection: the record that is written
+// behind. A record that says connected means it only until the hub stops, in whatever
+// way: nobody clears it, and a reader who finds no live session knows better.
+type state struct {
+	connected bool
+	epoch     store.Epoch // of the session that it speaks of
+	since     int64       // Unix nanoseconds of the last change of connected
+	active    int64       // Unix nanoseconds of the last activity
+}
+
+// The state record, version 1:
+//
+//	version    1 byte, 1
+//	flags      1 byte: bit 0 connected, the others 0
+//	generation uvarint, of the epoch
+//	counter    uvarint, of the epoch
+//	since      varint, Unix nanoseconds
+//	active     varint, Unix nanoseconds
+const (
+	stateVersion  = 1
+	flagConnected = 1
+)
+
+// errRecord is what a record that cannot be read is refused with.
+var errRecord = errors.New("presence: malformed record")
+
+// append adds the record's bytes to b.
+func (st *state) append(b []byte) []byte {
+	flags := byte(0)
+	if st.connected {
+		flags |= flagConnected
+	}
+	b = append(b, stateVersion, flags)
+	b = appendEpoch(b, st.epoch)
+	b = binary.AppendVarint(b, st.since)
+	return binary.AppendVarint(b, st.active)
+}
+
+// decodeState reads a state record; a newer version is store.ErrFormat.
+func decodeState(b []byte) (state, error) {
+	d := decoder{b: b}
+	if v := d.byte(); v > stateVersion {
+		return state{}, fmt.Errorf("state record of version %d: %w", v, store.ErrFormat)
+	} else if v != stateVersion {
+		d.bad = true
+	}
+	flags := d.byte()
+	st := state{connected: flags&flagConnected != 0, epoch: d.epoch(), since: d.varint(), active: d.varint()}
+	if d.bad || len(d.b) > 0 || flags > flagConnected {
+		return state{}, fmt.Errorf("state: %w", errRecord)
+	}
+	return st, nil
+}
+
+func appendEpoch(b []byte, e store.Epoch) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, e.Generation), e.Counter)
+}
+
+// decoder reads the fields of a record; after an error it gives zeros and bad is set.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.bad = true
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	d.skip(n)
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	d.skip(n)
+	return v
+}
+
+// skip passes over the n bytes of a varint; n <= 0 says that there was none.
+func (d *decoder) skip(n int) {
+	if n <= 0 {
+		d.b, d.bad = nil, true
+		return
+	}
+	d.b = d.b[n:]
+}
+
+func (d *decoder) epoch() store.Epoch {
+	return store.Epoch{Generation: d.uvarint(), Counter: d.uvarint()}
+}
+
+func unixNano(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}

@@ -1,0 +1,111 @@
+package reslog
+
+import (
+	"log/slog"
+	"time"
+)
+
+// write is the writer: it owns the file until Close.
+func (l *Log) write() {
+	defer l.ring.end()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.queue.wake:
+			l.drain()
+		case <-tick.C:
+			l.reportExcess()
+		case reply := <-l.ask:
+			l.drain()
+			reply <- l.snapshot()
+		case <-l.quit:
+			l.queue.close()
+			l.reportExcess()
+			l.drain()
+			return
+		}
+	}
+}
+
+// reportExcess writes how many errors were not written because there were too many.
+func (l *Log) reportExcess() {
+	var items []item
+	for category, n := range l.queue.excess() {
+		items = append(items, missing(l.now(), n, category, "more errors than are written; the first ones of each second are"))
+	}
+	l.emit(items)
+}
+
+// drain writes all that waits.
+func (l *Log) drain() {
+	items, lost := l.queue.take()
+	if lost > 0 {
+		items = append(items, missing(l.now(), lost, "", "records came faster than they could be written"))
+	}
+	l.emit(items)
+	l.queue.recycle(items)
+}
+
+// emit writes records to the file, a bounded number of bytes at a time, and gives them
+// to those who follow.
+func (l *Log) emit(items []item) {
+	var chunk []byte
+	var lines []tailed
+	flush := func() {
+		if len(lines) > 0 {
+			l.put(chunk, len(lines))
+			l.ring.add(lines)
+		}
+		chunk, lines = chunk[:0], lines[:0]
+	}
+	for i := range items {
+		line, err := l.enc.line(&items[i], l.resource)
+		if err != nil {
+			l.log.Error("a record of the resource log could not be encoded", slog.String("op", "reslog.write"), slog.Any("err", err))
+			continue
+		}
+		if len(chunk)+len(line) > maxWrite {
+			flush()
+		}
+		chunk = append(chunk, line...)
+		lines = append(lines, tailed{key: keyOf(&items[i]), line: append([]byte(nil), line...)})
+	}
+	flush()
+}
+
+// put writes one chunk of n whole lines to the file and standard output.
+func (l *Log) put(chunk []byte, n int) {
+	if l.failed > 0 {
+		l.restore()
+	}
+	if _, err := l.file.Write(chunk); err != nil {
+		if l.failed == 0 {
+			l.log.Error("the resource log cannot be written; records are lost until it can",
+				slog.String("op", "reslog.write"), slog.Any("err", err))
+		}
+		l.failed += n
+	}
+	if l.stdout != nil {
+		if _, err := l.stdout.Write(chunk); err != nil {
+			l.log.Warn("the resource log could not be written to standard output, and no more of it will be",
+				slog.String("op", "reslog.write"), slog.Any("err", err))
+			l.stdout = nil
+		}
+	}
+}
+
+// restore tries to say how many records the file did not take.
+func (l *Log) restore() {
+	it := missing(l.now(), l.failed, "", "the file could not be written")
+	var enc encoder
+	line, err := enc.line(&it, l.resource)
+	if err != nil {
+		return
+	}
+	// A torn line may stand before it: the newline ends that one.
+	if _, err := l.file.Write(append([]byte{'\n'}, line...)); err == nil {
+		l.log.Info("the resource log can be written again", slog.Int("lost", l.failed))
+		l.failed = 0
+	}
+}

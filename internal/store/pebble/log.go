@@ -1,0 +1,207 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	kv "github.com/cockroachdb/pebble/v2"
+
+	"github.com/berth-iot/berth/internal/store"
+)
+
+// markSize is a stored mark: u64 offset, u64 time in Unix milliseconds.
+const markSize = 16
+
+// eventLog is store.Log.
+type eventLog struct {
+	// fixed
+
+	db     *kv.DB
+	engine *Engine
+}
+
+var _ store.Log = (*eventLog)(nil)
+
+// Commit implements store.Log: one batch, one flush, each block copied once.
+func (l *eventLog) Commit(blocks []store.Block) error {
+	if len(blocks) == 0 {
+		return nil
+	}
+	if err := l.engine.gate.enter(); err != nil {
+		return err
+	}
+	defer l.engine.gate.leave()
+	if err := l.engine.space.admit(); err != nil {
+		return err
+	}
+	size := 64
+	for _, b := range blocks {
+		size += b.Size + 2*logKeySize + markSize + 32
+	}
+	batch := l.db.NewBatchWithSize(size)
+	for _, b := range blocks {
+		if err := stageBlock(batch, b); err != nil {
+			return errors.Join(err, batch.Close())
+		}
+	}
+	if err := l.engine.write(l.db, batch, kv.Sync); err != nil {
+		return fmt.Errorf("commit %d blocks: %w", len(blocks), err)
+	}
+	return batch.Close()
+}
+
+func stageBlock(batch *kv.Batch, b store.Block) error {
+	op := batch.SetDeferred(logKeySize, b.Size)
+	putLogKey(op.Key, prefixBlock, b.Partition, b.First)
+	b.Fill(op.Value)
+	if err := op.Finish(); err != nil {
+		return err
+	}
+	if b.Mark == nil {
+		return nil
+	}
+	op = batch.SetDeferred(logKeySize, markSize)
+	putLogKey(op.Key, prefixMark, b.Partition, b.Mark.Sequence)
+	binary.LittleEndian.PutUint64(op.Value, b.Mark.Offset)
+	binary.LittleEndian.PutUint64(op.Value[8:], uint64(b.Mark.Time.UnixMilli()))
+	return op.Finish()
+}
+
+// iterate opens a short-lived iterator over one partition: a long one would pin
+// deleted files.
+func (l *eventLog) iterate(prefix string, partition uint32) (*kv.Iterator, error) {
+	it, err := l.db.NewIter(&kv.IterOptions{
+		LowerBound: logKey(prefix, partition, 0),
+		UpperBound: partitionEnd(prefix, partition),
+	})
+	return it, translate(err)
+}
+
+// Read implements store.Log. A damaged block ends the answer; the read that begins at
+// it is refused with store.ErrCorrupt.
+func (l *eventLog) Read(partition uint32, from uint64, maxBytes int) ([]store.Stored, error) {
+	if err := l.engine.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer l.engine.gate.leave()
+	it, err := l.iterate(prefixBlock, partition)
+	if err != nil {
+		return nil, err
+	}
+	// The last key that is not behind from: from's own, or the one before the next.
+	ok := it.SeekLT(append(logKey(prefixBlock, partition, from), 0))
+	if !ok && it.Error() == nil {
+		ok = it.First()
+	}
+	var out []store.Stored
+	size := 0
+	for ; ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return refuse(out, err, it)
+		}
+		if len(out) > 0 && size+len(value) > maxBytes {
+			break
+		}
+		size += len(value)
+		out = append(out, store.Stored{First: logSequence(it.Key()), Value: append([]byte(nil), value...)})
+		if size >= maxBytes {
+			break
+		}
+	}
+	if err := it.Error(); err != nil {
+		return refuse(out, err, it)
+	}
+	return out, translate(it.Close())
+}
+
+// refuse ends a read at a damaged block: what was read before it is given, and only a
+// read that begins there is refused.
+func refuse(out []store.Stored, err error, it *kv.Iterator) ([]store.Stored, error) {
+	closed := it.Close() // reports the same damage again
+	if len(out) > 0 {
+		return out, nil //nolint:nilerr // the next read begins at the damage and reports it
+	}
+	return nil, translate(errors.Join(err, closed))
+}
+
+// Trim implements store.Log: one range deletion for blocks and one for marks, in one
+// batch, so that both are there or neither. It goes on while the disk is full.
+func (l *eventLog) Trim(partition uint32, before uint64) error {
+	if err := l.engine.gate.enter(); err != nil {
+		return err
+	}
+	defer l.engine.gate.leave()
+	if before == 0 {
+		return nil
+	}
+	batch := l.db.NewBatch()
+	for _, prefix := range []string{prefixBlock, prefixMark} {
+		if err := batch.DeleteRange(logKey(prefix, partition, 0), logKey(prefix, partition, before), nil); err != nil {
+			return errors.Join(err, batch.Close())
+		}
+	}
+	if err := l.engine.write(l.db, batch, kv.NoSync); err != nil {
+		return fmt.Errorf("trim partition %d: %w", partition, err)
+	}
+	return batch.Close()
+}
+
+// Tails implements store.Log.
+func (l *eventLog) Tails(partitions uint32) ([]store.Tail, error) {
+	if err := l.engine.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer l.engine.gate.leave()
+	tails := make([]store.Tail, 0, partitions)
+	for p := range partitions {
+		tail := store.Tail{Partition: p}
+		it, err := l.iterate(prefixBlock, p)
+		if err != nil {
+			return nil, fmt.Errorf("end of partition %d: %w", p, err)
+		}
+		if it.Last() {
+			value, err := it.ValueAndErr()
+			if err != nil {
+				return nil, errors.Join(fmt.Errorf("end of partition %d: %w", p, translate(err)), it.Close())
+			}
+			tail.First = logSequence(it.Key())
+			tail.Value = append(make([]byte, 0, len(value)), value...)
+		}
+		if err := it.Close(); err != nil {
+			return nil, fmt.Errorf("end of partition %d: %w", p, translate(err))
+		}
+		tails = append(tails, tail)
+	}
+	return tails, nil
+}
+
+// Marks implements store.Log.
+func (l *eventLog) Marks(partition uint32) ([]store.Mark, error) {
+	if err := l.engine.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer l.engine.gate.leave()
+	it, err := l.iterate(prefixMark, partition)
+	if err != nil {
+		return nil, err
+	}
+	var marks []store.Mark
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err == nil && len(value) != markSize {
+			err = fmt.Errorf("%w: a mark of %d bytes", store.ErrCorrupt, len(value))
+		}
+		if err != nil {
+			return nil, errors.Join(translate(err), it.Close())
+		}
+		marks = append(marks, store.Mark{
+			Sequence: logSequence(it.Key()),
+			Offset:   binary.LittleEndian.Uint64(value),
+			Time:     time.UnixMilli(int64(binary.LittleEndian.Uint64(value[8:]))).UTC(),
+		})
+	}
+	return marks, translate(it.Close())
+}

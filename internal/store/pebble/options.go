@@ -1,0 +1,105 @@
+package pebble
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	kv "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// formatVersion is the one format of Pebble's files that this version writes: the
+// first with blob files. Raising it raises the number in FORMAT.
+const formatVersion = kv.FormatValueSeparation
+
+// common is what both instances share.
+func (e *Engine) common(fs vfs.FS, o Options, instance string) *kv.Options {
+	l := o.Log.With(slog.String("instance", instance))
+	return &kv.Options{
+		FS:                          fs,
+		FormatMajorVersion:          formatVersion,
+		Logger:                      logger{log: l, fail: e.health.fail},
+		EventListener:               listener(l),
+		MemTableSize:                memTable,
+		MemTableStopWritesThreshold: memTables,
+		BytesPerSync:                1 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+	}
+}
+
+// recordOptions: small values read at random.
+func (e *Engine) recordOptions(fs vfs.FS, o Options) *kv.Options {
+	p := e.common(fs, o, "records")
+	p.CacheSize = recordsCache
+	if o.CacheBytes > 0 {
+		p.CacheSize = o.CacheBytes
+	}
+	p.Merger = sum()
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // 1 % false positives
+	}
+	return p
+}
+
+// logOptions: blocks written in order, read in order, dropped by range
+// (telemetry-log 6). Target file size and level-0 threshold stay at their defaults:
+// larger files straddle partitions and are rewritten.
+func (e *Engine) logOptions(fs vfs.FS, o Options) *kv.Options {
+	p := e.common(fs, o, "log")
+	p.CacheSize = logCache
+	p.L0StopWritesThreshold = 64
+	p.FlushDelayDeleteRange = 2 * time.Second // or an idle log never returns space
+	for i := range p.Levels {
+		p.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	p.Experimental.ValueSeparationPolicy = func() kv.ValueSeparationPolicy {
+		return kv.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           2 << 10,
+			MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge:     time.Hour,
+			TargetGarbageRatio:    1.0, // never rewrite: retention frees whole blob files
+		}
+	}
+	return p
+}
+
+// listener tells the operator what Pebble found behind our back.
+func listener(l *slog.Logger) *kv.EventListener {
+	return &kv.EventListener{
+		BackgroundError: func(err error) {
+			l.Warn("background work of the store failed and will be tried again", slog.Any("err", err))
+		},
+		DataCorruption: func(i kv.DataCorruptionInfo) {
+			l.Error("stored data is damaged; reads of this file are refused", slog.String("file", i.Path), slog.Any("err", i.Details))
+		},
+		WriteStallBegin: func(i kv.WriteStallBeginInfo) {
+			l.Warn("writes to the store are stalled until flushes catch up", slog.String("reason", i.Reason))
+		},
+	}
+}
+
+// logger is Pebble's logger: its chatter is ours at Debug, its fatal errors end the
+// process.
+type logger struct {
+	log  *slog.Logger
+	fail func(error)
+}
+
+// Infof is Pebble's chatter.
+func (l logger) Infof(format string, args ...any) {
+	l.log.Debug("pebble", slog.String("text", fmt.Sprintf(format, args...)))
+}
+
+// Errorf is what Pebble could not do and will try again.
+func (l logger) Errorf(format string, args ...any) {
+	l.log.Warn("pebble", slog.String("text", fmt.Sprintf(format, args...)))
+}
+
+// Fatalf is Pebble's report of a failed flush, or of a broken invariant.
+func (l logger) Fatalf(format string, args ...any) {
+	l.fail(fmt.Errorf(format, args...))
+}

@@ -1,0 +1,109 @@
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	kv "github.com/cockroachdb/pebble/v2"
+
+	"github.com/berth-iot/berth/internal/store"
+)
+
+// revCounterBits is how many bits of a revision count writes of one start; those
+// above are the start's generation. 10^12 writes a start, 16 million starts.
+const revCounterBits = 40
+
+// records are store.Records.
+type records struct {
+	// fixed
+
+	db     *kv.DB
+	seed   maphash.Seed
+	engine *Engine
+
+	// shared
+
+	rev   atomic.Uint64
+	locks [stripes]sync.Mutex // one key's writes one after another; taken in order
+}
+
+var _ store.Records = (*records)(nil)
+
+// nextGeneration raises the stored generation, synced, before anything uses it.
+func (r *records) nextGeneration() (uint64, error) {
+	key := spaceKey(spaceMeta, metaGeneration)
+	value, closer, err := r.db.Get(key)
+	generation := uint64(1)
+	switch {
+	case errors.Is(err, kv.ErrNotFound):
+	case err != nil:
+		return 0, translate(err)
+	default:
+		if len(value) != 8 {
+			return 0, errors.Join(fmt.Errorf("%w: a generation of %d bytes", store.ErrCorrupt, len(value)), closer.Close())
+		}
+		generation = binary.LittleEndian.Uint64(value) + 1
+		if err := closer.Close(); err != nil {
+			return 0, err
+		}
+	}
+	b := r.db.NewBatch()
+	if err := b.Set(key, binary.LittleEndian.AppendUint64(nil, generation), nil); err != nil {
+		return 0, err
+	}
+	if err := r.engine.write(r.db, b, kv.Sync); err != nil {
+		return 0, err
+	}
+	return generation, b.Close()
+}
+
+// enter lets a call in.
+func (r *records) enter(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.engine.gate.enter()
+}
+
+// Get implements store.Records.
+func (r *records) Get(ctx context.Context, key string) (store.Record, error) {
+	if err := r.enter(ctx); err != nil {
+		return store.Record{}, err
+	}
+	defer r.engine.gate.leave()
+	value, closer, err := r.db.Get(spaceKey(spaceRecord, key))
+	if err != nil {
+		return store.Record{}, fmt.Errorf("get %q: %w", key, translate(err))
+	}
+	row, err := decodeRow(value, false)
+	out := store.Record{Key: key, Rev: row.rev, Value: append([]byte(nil), row.value...)}
+	if err := errors.Join(err, closer.Close()); err != nil {
+		return store.Record{}, fmt.Errorf("get %q: %w", key, err)
+	}
+	return out, nil
+}
+
+// Counter implements store.Records.
+func (r *records) Counter(ctx context.Context, key string) (int64, error) {
+	if err := r.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer r.engine.gate.leave()
+	value, closer, err := r.db.Get(spaceKey(spaceCounter, key))
+	if errors.Is(err, kv.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("counter %q: %w", key, translate(err))
+	}
+	var a adder
+	if err := errors.Join(a.MergeNewer(value), closer.Close()); err != nil {
+		return 0, fmt.Errorf("counter %q: %w", key, err)
+	}
+	return a.n, nil
+}

@@ -1,0 +1,47 @@
+package telemetry
+
+import "time"
+
+// The bounds of the log.
+const (
+	// MaxPartitions is the most partitions a log can have (Azure: 32).
+	MaxPartitions = 32
+	// defaultPartitions is Azure's default.
+	defaultPartitions = 4
+
+	// chunkSize is the unit that blocks are cut from, and so the largest block, in bytes.
+	chunkSize = 1 << 20
+	// maxProps is the most property bytes of one message: their length is a u16.
+	maxProps = 1<<16 - 1
+	// maxModel is the most bytes of a model id; a longer one is cut.
+	maxModel = 255
+
+	// maxPending is how much one partition may hold that is not yet on stable storage, in
+	// bytes. Beyond it Append takes nothing; writers are woken at half.
+	maxPending = 8 << 20
+	// commitBytes is the most one commit takes of all partitions: below half a memtable,
+	// where Pebble would set the batch aside as a memtable of its own.
+	commitBytes = 7 << 20
+
+	// markBytes and markEvery: a mark is set when both have passed since the last one.
+	markBytes = 4 << 20
+	markEvery = time.Second
+
+	// defaultRing is what all rings of recent blocks may hold together, in bytes.
+	defaultRing = 32 << 20
+	// defaultAge and defaultBytes are what retention keeps of each partition.
+	defaultAge   = 24 * time.Hour
+	defaultBytes = 2 << 30
+	// retainEvery is how often retention looks.
+	retainEvery = 5 * time.Second
+
+	// readBytes is what a reader behind the ring reads at once, in bytes.
+	readBytes = 1 << 20
+	// defaultCatchUp paces all readers behind the rings together, in bytes per second:
+	// unpaced, one of them takes a whole core from ingest.
+	defaultCatchUp = 125 << 20
+	// maxEvents is the most events Next gives at once.
+	maxEvents = 1024
+	// maxStamps is how many senders a reader remembers, to give them without a copy.
+	maxStamps = 512
+)

@@ -1,0 +1,171 @@
+package crash
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/berth-iot/berth/test/rig"
+)
+
+// rounds is how often the hub is killed: 20, or BERTH_CRASH_ROUNDS.
+func rounds(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("BERTH_CRASH_ROUNDS")
+	if text == "" {
+		return 20
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("BERTH_CRASH_ROUNDS is %q, want a number of kills", text)
+	}
+	return n
+}
+
+// TestKillUnderLoad kills the hub under full publish load of 100 devices, and finds
+// everything that was acknowledged, in order, nothing doubled that was not sent twice.
+func TestKillUnderLoad(t *testing.T) {
+	h := rig.Start(t, rig.Options{})
+	all := register(t, h)
+	places := make([]place, partitions)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	var acked, stored int
+	for round := range rounds(t) {
+		load(t, h, all, 50*time.Millisecond+time.Duration(random.IntN(200))*time.Millisecond)
+		h.Start()
+		got := readBack(t, h, all, places)
+		for _, p := range all {
+			acked += p.acked
+			stored += len(got[p.id.DeviceID])
+			p.settle(t, got[p.id.DeviceID])
+		}
+		if t.Failed() {
+			t.Fatalf("round %d", round)
+		}
+	}
+	t.Logf("%d messages acknowledged, %d stored", acked, stored)
+	if acked < rounds(t)*devices {
+		t.Errorf("only %d messages were acknowledged in all: that was no load", acked)
+	}
+
+	// Later kills must not have harmed what earlier rounds had read.
+	again := make([]place, partitions)
+	for i := range again {
+		readOn(t, h, i, &again[i], func(record) {})
+		if again[i].next != places[i].next || again[i].digest != places[i].digest {
+			t.Errorf("partition %d, read again, differs: %d messages, want %d", i, again[i].next, places[i].next)
+		}
+	}
+	if text := h.Out.String(); strings.Contains(text, "panic") || strings.Contains(text, "checksum") {
+		t.Errorf("the hub wrote:\n%s", text)
+	}
+}
+
+// register makes the devices, all in one request.
+func register(t *testing.T, h *rig.Hub) []*publisher {
+	t.Helper()
+	type item struct {
+		ID         string `json:"id"`
+		ImportMode string `json:"importMode"`
+	}
+	items := make([]item, devices)
+	for i := range items {
+		items[i] = item{ID: fmt.Sprintf("dev%03d", i), ImportMode: "create"}
+	}
+	body, err := json.Marshal(items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Request(http.MethodPost, "/devices", string(body)).Want(t, http.StatusOK)
+	var ids []rig.Identity
+	h.Request(http.MethodGet, "/devices?top=1000", "").Want(t, http.StatusOK).JSON(t, &ids)
+	if len(ids) != devices {
+		t.Fatalf("%d devices are registered, want %d", len(ids), devices)
+	}
+	all := make([]*publisher, devices)
+	for i, id := range ids {
+		all[i] = &publisher{id: id, resends: i%2 == 0, partition: -1}
+	}
+	return all
+}
+
+// load connects every device, lets all publish as fast as they can, and kills the hub
+// under way, so long after the last has begun.
+func load(t *testing.T, h *rig.Hub, all []*publisher, so time.Duration) {
+	t.Helper()
+	links := make([]*rig.Link, len(all))
+	for i, p := range all {
+		links[i] = h.Dial(t)
+		links[i].Enter(p.id.Hello())
+		p.begin()
+	}
+	failed := make(chan error, len(all))
+	var wg sync.WaitGroup
+	for i, p := range all {
+		wg.Go(func() {
+			if err := p.run(links[i]); err != nil {
+				failed <- err
+			}
+		})
+	}
+	timer := time.NewTimer(so)
+	defer timer.Stop()
+	select {
+	case err := <-failed:
+		t.Error(err)
+	case <-timer.C:
+	}
+	h.Kill()
+	wg.Wait()
+	close(failed)
+	for err := range failed {
+		t.Error(err)
+	}
+	for _, l := range links {
+		l.Conn.Close()
+	}
+}
+
+// readBack reads what is new in every partition, by device in order.
+func readBack(t *testing.T, h *rig.Hub, all []*publisher, places []place) map[string][]uint64 {
+	t.Helper()
+	byID := map[string]*publisher{}
+	for _, p := range all {
+		byID[p.id.DeviceID] = p
+	}
+	got := map[string][]uint64{}
+	for i := range places {
+		readOn(t, h, i, &places[i], func(e record) {
+			p := byID[e.DeviceID]
+			if p == nil {
+				t.Fatalf("a message of %q, who is nobody", e.DeviceID)
+			}
+			if p.partition < 0 {
+				p.partition = e.Partition
+			}
+			if p.partition != e.Partition {
+				t.Errorf("%s is in partition %d and in %d", e.DeviceID, p.partition, e.Partition)
+			}
+			fields := strings.Fields(e.Body)
+			if len(fields) != 3 || fields[0] != e.DeviceID || len(e.Body) != bodySize {
+				t.Fatalf("message of %s has the body %q", e.DeviceID, e.Body)
+			}
+			n, err := strconv.ParseUint(fields[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[e.DeviceID] = append(got[e.DeviceID], n)
+		})
+	}
+	return got
+}

@@ -1,0 +1,134 @@
+package crash
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/berth-iot/berth/test/rig"
+)
+
+const (
+	devices  = 100
+	inFlight = 16 // PUBLISH packets of one device that wait for their PUBACK
+	bodySize = 64 // bytes
+)
+
+// publisher is one device: what it has sent, and what of it was acknowledged.
+type publisher struct {
+	// fixed
+
+	id      rig.Identity
+	resends bool // sends again, with DUP, what a kill left unacknowledged, as real clients do
+
+	// of the connection that lives now, or died last
+
+	sent  []uint64 // numbers in the order in which they were sent
+	acked int      // how many of sent, from the front, have their PUBACK
+
+	// over all connections
+
+	next      uint64   // the number of the next new message
+	unacked   []uint64 // what the last connection left unacknowledged
+	partition int      // -1 until a message of the device was read
+}
+
+func (p *publisher) body(n uint64) []byte {
+	b := fmt.Appendf(nil, "%s %010d ", p.id.DeviceID, n)
+	for len(b) < bodySize {
+		b = append(b, '.')
+	}
+	return b
+}
+
+// begin starts the books of a new connection.
+func (p *publisher) begin() {
+	p.unacked = nil
+	if p.resends {
+		p.unacked = append(p.unacked, p.sent[p.acked:]...)
+	}
+	p.sent, p.acked = nil, 0
+}
+
+// run publishes as fast as the hub acknowledges, until the connection dies. It gives an
+// error only for what even a dying hub may not do.
+func (p *publisher) run(l *rig.Link) error {
+	r := bufio.NewReader(l.Conn)
+	topic := p.id.EventsTopic()
+	var out []byte
+	for {
+		out = out[:0]
+		for len(p.sent)-p.acked < inFlight {
+			n, flags := p.next, byte(0x02)
+			if len(p.unacked) > 0 {
+				n, flags, p.unacked = p.unacked[0], 0x0a, p.unacked[1:]
+			} else {
+				p.next++
+			}
+			out = append(out, rig.PublishBytes(topic, flags, packetID(len(p.sent)), p.body(n))...)
+			p.sent = append(p.sent, n)
+		}
+		if l.TrySend(out) != nil {
+			return p.drain(r)
+		}
+		if died, err := p.takeAck(r); died || err != nil {
+			return err
+		}
+		for r.Buffered() >= 4 {
+			if died, err := p.takeAck(r); died || err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// drain takes the acknowledgements that were on their way when the hub died: they
+// count.
+func (p *publisher) drain(r *bufio.Reader) error {
+	for {
+		if died, err := p.takeAck(r); died || err != nil {
+			return err
+		}
+	}
+}
+
+// takeAck reads one PUBACK; they come in the order of the PUBLISH packets.
+func (p *publisher) takeAck(r *bufio.Reader) (died bool, err error) {
+	packet, err := rig.ReadPacket(r)
+	if err != nil {
+		return true, nil //nolint:nilerr // the hub was killed
+	}
+	if packet.Type != rig.PubAck || len(packet.Body) != 2 {
+		return false, fmt.Errorf("%s: packet of type %d, % x", p.id.DeviceID, packet.Type, packet.Body)
+	}
+	if p.acked == len(p.sent) {
+		return false, fmt.Errorf("%s: a PUBACK for nothing", p.id.DeviceID)
+	}
+	if got, want := binary.BigEndian.Uint16(packet.Body), packetID(p.acked); got != want {
+		return false, fmt.Errorf("%s: PUBACK for packet %d, want %d: out of order", p.id.DeviceID, got, want)
+	}
+	p.acked++
+	return false, nil
+}
+
+// packetID is the packet identifier of the i-th PUBLISH of a connection; never 0.
+func packetID(i int) uint16 { return uint16(1 + i%65535) }
+
+// settle compares what the log holds of the last connection with what was sent on it,
+// and forgets it.
+func (p *publisher) settle(tb testing.TB, stored []uint64) {
+	tb.Helper()
+	switch {
+	case len(stored) < p.acked:
+		tb.Errorf("%s: %d messages are stored, %d were acknowledged: %d lost", p.id.DeviceID, len(stored), p.acked, p.acked-len(stored))
+	case len(stored) > len(p.sent):
+		tb.Errorf("%s: %d messages are stored, only %d were sent", p.id.DeviceID, len(stored), len(p.sent))
+	}
+	for i := range min(len(stored), len(p.sent)) {
+		if stored[i] != p.sent[i] {
+			tb.Errorf("%s: the %d-th message stored is number %d, want %d: lost, doubled or out of order", p.id.DeviceID, i, stored[i], p.sent[i])
+			return
+		}
+	}
+}
