@@ -38,7 +38,7 @@ func (c *benchRegisterCmd) Run(ctx context.Context, con *console) error {
 	}
 	fleet := &fleet{fleetFlags: c.fleetFlags, hub: hub}
 	report, err := bench.Register{
-		Target: hub.Address(), Devices: c.Devices, Batch: c.Batch, Workers: c.Workers, PID: c.PID, Create: fleet.create,
+		Target: hub.Address(), Devices: c.Devices, Batch: c.Batch, Workers: c.workers(manyWorkers), PID: c.PID, Create: fleet.create,
 	}.Run(ctx)
 	return con.report(report, c.JSON, err, fleet.dismiss(ctx))
 }
@@ -53,7 +53,7 @@ type benchConnectCmd struct {
 
 // Run measures connects.
 func (c *benchConnectCmd) Run(ctx context.Context, con *console) error {
-	return c.measure(ctx, con, bench.Connect{Devices: c.Devices, Workers: c.Workers, Duration: c.Duration, Hold: c.Hold}.Run)
+	return c.measure(ctx, con, bench.Connect{Devices: c.Devices, Workers: c.workers(manyWorkers), Duration: c.Duration, Hold: c.Hold}.Run)
 }
 
 // benchPublishCmd is "berth bench publish".
@@ -70,7 +70,7 @@ type benchPublishCmd struct {
 // Run measures publishing.
 func (c *benchPublishCmd) Run(ctx context.Context, con *console) error {
 	return c.measure(ctx, con, bench.Publish{
-		Devices: c.Devices, Inflight: c.Inflight, Size: c.Size, Warmup: c.Warmup, Duration: c.Duration, Messages: c.Messages, Workers: c.Workers,
+		Devices: c.Devices, Inflight: c.Inflight, Size: c.Size, Warmup: c.Warmup, Duration: c.Duration, Messages: c.Messages, Workers: c.workers(manyWorkers),
 	}.Run)
 }
 
@@ -84,7 +84,7 @@ type benchTakeoverCmd struct {
 
 // Run measures takeovers.
 func (c *benchTakeoverCmd) Run(ctx context.Context, con *console) error {
-	return c.measure(ctx, con, bench.Takeover{Devices: c.Devices, Workers: c.Workers, Rounds: c.Rounds, Duration: c.Duration}.Run)
+	return c.measure(ctx, con, bench.Takeover{Devices: c.Devices, Workers: c.workers(fewWorkers), Rounds: c.Rounds, Duration: c.Duration}.Run)
 }
 
 // measure prepares the load, runs it, shows the report and cleans up.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -15,6 +16,8 @@ import (
 
 // The bounds of a fleet's registration.
 const (
+	manyWorkers  = 32          // connects at once unless told otherwise
+	fewWorkers   = 4           // the same, where waiting for a processor would be measured too
 	fleetWorkers = 4           // bulk requests at once before and after a run
 	dismissWait  = time.Minute // for removing the devices, also after an interruption
 	fleetToken   = time.Hour   // life of a device's token
@@ -24,10 +27,13 @@ const (
 type fleetFlags struct {
 	Prefix  string `default:"bench-" help:"What device ids begin with; a number follows."`
 	Devices int    `default:"100" help:"How many devices."`
-	Workers int    `default:"32" help:"How many connects, or requests, at once."`
+	Workers int    `placeholder:"N" help:"How many connects, or requests, at once (32; takeover 4, because waiting for a processor would be measured too)."`
 	PID     int    `name:"server-pid" placeholder:"PID" help:"Process of the server on this machine, to measure its processor time and memory (Linux)."`
 	Keep    bool   `help:"Leave the registered devices in the hub."`
 }
+
+// workers gives what was asked for, or most for this kind of run.
+func (f fleetFlags) workers(most int) int { return cmp.Or(f.Workers, most) }
 
 func (f fleetFlags) id(n int) string { return fmt.Sprintf("%s%d", f.Prefix, n) }
 

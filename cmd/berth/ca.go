@@ -30,12 +30,12 @@ type caPathCmd struct {
 
 // Run prints the path of a file that exists.
 func (c *caPathCmd) Run(con *console) error {
-	path, err := filepath.Abs(pki.CAPath(c.Data))
+	path, err := filepath.Abs(pki.CAPath(c.folder()))
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: none has ever made a CA in the data folder %s", client.ErrNoHub, c.Data)
+		return fmt.Errorf("%w: none has ever made a CA in the data folder %s", client.ErrNoHub, c.folder())
 	} else if err != nil {
 		return err
 	}

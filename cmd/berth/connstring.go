@@ -34,7 +34,7 @@ func (c *connectionStringCmd) text(ctx context.Context) (iot.ConnectionString, e
 		if c.Module != "" {
 			return iot.ConnectionString{}, usageError("--module needs --device")
 		}
-		return client.PolicyString(c.Data, c.Policy)
+		return client.PolicyString(c.folder(), c.Policy)
 	}
 	hub, err := c.find()
 	if err != nil {

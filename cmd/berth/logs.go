@@ -91,11 +91,9 @@ func printRecord(w io.Writer, line []byte) error {
 	if p.ModuleID != "" {
 		sender += "/" + p.ModuleID
 	}
-	parts := []string{r.Time, fmt.Sprintf("%-11s", r.Level), r.OperationName, sender}
-	if r.ResultType != "" {
-		parts = append(parts, r.ResultType+" "+r.ResultDescription)
-	}
-	for _, s := range []string{p.Protocol, p.MaskedIPAddress, p.SDKVersion, p.ErrorMessage} {
+	parts := []string{r.Time, fmt.Sprintf("%-11s", r.Level), r.OperationName}
+	result := strings.TrimSpace(r.ResultType + " " + r.ResultDescription)
+	for _, s := range []string{sender, result, p.Protocol, p.MaskedIPAddress, p.SDKVersion, p.ErrorMessage} {
 		if s != "" {
 			parts = append(parts, s)
 		}

@@ -63,7 +63,7 @@ func run(args []string, con *console) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	parser, err := newParser(con)
+	parser, err := newParser(con, config.DefaultDataDir())
 	if err != nil {
 		con.complain(err)
 		return exitFailed
@@ -80,13 +80,14 @@ func run(args []string, con *console) int {
 	return con.end(ctx, parsed.Run(con))
 }
 
-func newParser(con *console) (*kong.Kong, error) {
+// newParser makes the command line; data is the folder that help and defaults name.
+func newParser(con *console, data string) (*kong.Kong, error) {
 	return kong.New(&commands{},
 		kong.Name("berth"),
 		kong.Description(description),
 		kong.Writers(con.out, con.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"data": config.DefaultDataDir()},
+		kong.Vars{"data": data},
 	)
 }
 
@@ -120,7 +121,7 @@ func (c *console) end(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
 	}
 	c.complain(err)

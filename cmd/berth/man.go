@@ -12,7 +12,11 @@ type manCmd struct{}
 
 // Run prints the manual page, made from the commands themselves; "berth man | man -l -"
 // shows it.
-func (c *manCmd) Run(con *console, app *kong.Kong) error {
+func (c *manCmd) Run(con *console) error {
+	app, err := newParser(con, "~/.local/share/berth") // a page is for every machine
+	if err != nil {
+		return err
+	}
 	var b strings.Builder
 	b.WriteString(".TH BERTH 1\n.SH NAME\nberth \\- an IoT hub that speaks Azure IoT Hub's protocols\n.SH SYNOPSIS\n.B berth\n.I command\n[\n.I flags\n]\n.SH DESCRIPTION\n")
 	for paragraph := range strings.SplitSeq(description, "\n\n") {

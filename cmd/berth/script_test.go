@@ -1,12 +1,21 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io/fs"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,12 +34,13 @@ func TestMain(m *testing.M) {
 //	exits CODE PROGRAM ARG…   run and demand the exit code
 //	started DIR HOST          make DIR as a hub leaves it that has stopped; its keys are zeros
 //	appears FILE              wait until FILE is there
+//	certify CA KEY CODE FILE  sign a certificate whose CN stands in the file CODE
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "started": started, "appears": appears,
+			"exits": exits, "started": started, "appears": appears, "certify": certify,
 		},
 		Setup: func(e *testscript.Env) error {
 			for _, name := range []string{"HOME", "XDG_DATA_HOME"} {
@@ -94,4 +104,21 @@ func appears(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s did not appear", args[0])
 		}
 	}
+}
+
+func certify(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: certify CA KEY CODE FILE")
+	}
+	pair, err := tls.LoadX509KeyPair(ts.MkAbs(args[0]), ts.MkAbs(args[1]))
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: strings.TrimSpace(ts.ReadFile(args[2]))},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	der, err := x509.CreateCertificate(rand.Reader, template, pair.Leaf, key.Public(), pair.PrivateKey)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 }

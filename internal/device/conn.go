@@ -30,6 +30,9 @@ type Conn struct {
 	Local     netip.AddrPort
 	Accepted  time.Time // when the socket was accepted
 	TLS       TLS
+	// Kernel asks the kernel about the socket; nil, or the zero TCP, where it cannot be
+	// asked. It may be called from any goroutine, also after the socket was closed.
+	Kernel func() TCP
 
 	// shared
 

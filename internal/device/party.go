@@ -13,6 +13,7 @@ type Proof struct {
 	Policy     string    // shared access policy that signed the token, empty for the identity's own key
 	Slot       string    // "primary" or "secondary", empty for a CA-signed certificate
 	Thumbprint string    // SHA-256 of the leaf, hex, empty for a token
+	Authority  string    // the registered CA that vouched for the leaf, empty otherwise
 	TokenHash  uint64    // keyed hash of the token text, for "the same token again?"; 0 for certificates
 	Expires    time.Time // the token's se, or zero
 }
@@ -38,4 +39,5 @@ type Ending struct {
 	By      *Party     // the newcomer, for a displacement
 	Unacked uint64     // messages appended and not yet acknowledged when the fence fell
 	Will    bool       // a will was appended
+	TCP     TCP        // the kernel's view of the connection at this moment
 }

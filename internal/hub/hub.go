@@ -155,11 +155,11 @@ func (h *Hub) Changed(id iot.Identity, change registry.Change) {
 	}
 }
 
-// AuthorityRemoved ends the connections whose certificates a CA vouched for.
+// AuthorityRemoved ends the connections whose certificates that CA vouched for.
 func (h *Hub) AuthorityRemoved(name string) {
 	h.changes.Add(1)
 	h.presence.RevokeWhere(func(p *device.Party) bool {
-		return p.Proof.Stamp.Auth == iot.AuthX509Certificate
+		return p.Proof.Authority == name
 	}, fault.IotHubUnauthorized, fmt.Sprintf("the certificate authority %q was removed", name))
 }
 

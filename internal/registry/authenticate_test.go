@@ -17,51 +17,46 @@ import (
 	"github.com/berth-iot/berth/internal/store/storetest"
 )
 
-// encode percent-encodes all but letters, digits and safe.
-func encode(s, safe, format string) string {
+// encode percent-encodes all but letters, digits and safe, in upper-case hex.
+func encode(s, safe string) string {
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]
 		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(safe, c) >= 0 {
 			b.WriteByte(c)
 		} else {
-			fmt.Fprintf(&b, format, c)
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
 	return b.String()
 }
 
-const (
-	upperHex = "%%%02X"
-	lowerHex = "%%%02x"
-)
-
 // sdks is how each SDK writes sr (device-mqtt-http 2.2).
 var sdks = map[string]func(host, dev, mod string) string{
 	"node": func(host, dev, mod string) string { // encodeURIComponent, then !'()* in lower-case hex
-		s := encode(audience(host, dev, mod), "-_.!~*'()", upperHex)
+		s := encode(audience(host, dev, mod), "-_.!~*'()")
 		for _, c := range "!'()*" {
-			s = strings.ReplaceAll(s, string(c), fmt.Sprintf(lowerHex, c))
+			s = strings.ReplaceAll(s, string(c), fmt.Sprintf("%%%02x", c))
 		}
 		return s
 	},
-	"python": func(host, dev, mod string) string { return encode(audience(host, dev, mod), "_.-~", upperHex) },
+	"python": func(host, dev, mod string) string { return encode(audience(host, dev, mod), "_.-~") },
 	"dotnet": func(host, dev, mod string) string { // the id is encoded twice
-		net := func(s string) string { return encode(s, "-_.!*()", upperHex) }
+		net := func(s string) string { return encode(s, "-_.!*()") }
 		if mod == "" {
 			return net(host + "/devices/" + net(dev))
 		}
 		return net(host + "/devices/" + net(dev) + "/modules/" + net(mod))
 	},
 	"java": func(host, dev, mod string) string { // literal slashes
-		enc := func(s string) string { return encode(s, ".-*_", upperHex) }
+		enc := func(s string) string { return encode(s, ".-*_") }
 		if mod == "" {
 			return host + "/devices/" + enc(dev)
 		}
 		return host + "/devices/" + enc(dev) + "/modules/" + enc(mod)
 	},
 	"c":        audience,
-	"embedded": func(host, dev, mod string) string { return encode(audience(host, dev, mod), "_.-~", upperHex) },
+	"embedded": func(host, dev, mod string) string { return encode(audience(host, dev, mod), "_.-~") },
 	"go": func(host, dev, mod string) string {
 		if mod == "" {
 			return host
@@ -99,6 +94,10 @@ func TestEverySDKsTokenAuthenticates(t *testing.T) {
 			for slot, key := range map[string][]byte{"primary": testKey(11), "secondary": testKey(12)} {
 				expiry := testStart.Add(time.Hour).Truncate(time.Second)
 				token := signed(sr(testHost, id.Device, id.Module), key, expiry, "")
+				if name == "c" { // it escapes the signature in lower case
+					head, tail, _ := strings.Cut(token, "&sig=")
+					token = head + "&sig=" + strings.NewReplacer("%2B", "%2b", "%2F", "%2f", "%3D", "%3d").Replace(tail)
+				}
 				proof, err := f.Authenticate(t.Context(), id, testHost, device.Credential{SAS: token})
 				if err != nil {
 					t.Errorf("%s %s %s: %v", name, id, slot, err)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -29,6 +31,12 @@ type anchors struct {
 	rev      store.Rev // of the record they were made from
 	pool     *x509.CertPool
 	verified int
+	names    map[[sha256.Size]byte]string // by the certificate's SHA-256
+}
+
+// name gives the authority at the end of a verified chain.
+func (a *anchors) name(chain []*x509.Certificate) string {
+	return a.names[sha256.Sum256(chain[len(chain)-1].Raw)]
 }
 
 // loadAuthorities makes the anchors from what is stored.
@@ -42,7 +50,7 @@ func (r *Registry) loadAuthorities(ctx context.Context) error {
 
 // setAnchors replaces the anchors unless they are newer already.
 func (r *Registry) setAnchors(list []iot.Authority, rev store.Rev) error {
-	next := &anchors{rev: rev, pool: x509.NewCertPool()}
+	next := &anchors{rev: rev, pool: x509.NewCertPool(), names: make(map[[sha256.Size]byte]string)}
 	for _, a := range list {
 		if !a.IsVerified {
 			continue
@@ -52,6 +60,7 @@ func (r *Registry) setAnchors(list []iot.Authority, rev store.Rev) error {
 			return fmt.Errorf("certificate authority %q: %w", a.Name, err)
 		}
 		next.pool.AddCert(cert)
+		next.names[sha256.Sum256(cert.Raw)] = a.Name
 		next.verified++
 	}
 	for {
@@ -167,20 +176,6 @@ func (r *Registry) ListCAs(ctx context.Context) ([]iot.Authority, error) {
 		return nil, storeFault(err, op)
 	}
 	return list, nil
-}
-
-// GetCA gives one certificate authority: CertificateNotFound.
-func (r *Registry) GetCA(ctx context.Context, name string) (iot.Authority, error) {
-	const op = "registry.get_ca"
-	list, _, err := r.readAuthorities(ctx)
-	if err != nil {
-		return iot.Authority{}, storeFault(err, op)
-	}
-	i := slices.IndexFunc(list, func(a iot.Authority) bool { return a.Name == name })
-	if i < 0 {
-		return iot.Authority{}, noAuthority(op, name)
-	}
-	return list[i], nil
 }
 
 // NewVerificationCode gives an authority a new verification code; the one before counts no
@@ -313,6 +308,7 @@ func (r *Registry) changeAuthorities(ctx context.Context, op string, f func([]io
 		if err != nil {
 			return err
 		}
+		r.log.LogAttrs(ctx, slog.LevelInfo, "certificate authorities changed", slog.String("op", op), slog.Int("authorities", len(list)))
 		return r.setAnchors(list, revs[0])
 	})
 }

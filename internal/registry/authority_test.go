@@ -157,13 +157,11 @@ func TestAuthoritiesAreChecked(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tc.name, err, tc.want)
 		}
 	}
-	got, err := f.GetCA(t.Context(), "root")
+	got, err := f.ListCAs(t.Context())
 	wantCode(t, err, 0)
-	if diff := cmp.Diff(ca, got); diff != "" {
+	if diff := cmp.Diff([]iot.Authority{ca}, got); diff != "" {
 		t.Error(diff)
 	}
-	_, err = f.GetCA(t.Context(), "x")
-	wantCode(t, err, fault.CertificateNotFound)
 	_, err = f.NewVerificationCode(t.Context(), "x")
 	wantCode(t, err, fault.CertificateNotFound)
 	_, err = f.VerifyCA(t.Context(), "x", root.pem())
@@ -194,5 +192,20 @@ func TestAtMostTwentyFiveAuthoritiesAlsoInARace(t *testing.T) {
 	}
 	if got := f.anchors.Load().verified; len(list) != iot.MaxAuthorities || got != iot.MaxAuthorities {
 		t.Errorf("%d listed, %d count", len(list), got)
+	}
+}
+
+func TestLateReaderDoesNotBringAnAuthorityBack(t *testing.T) {
+	f := newFixture(t)
+	ca, err := f.PutCA(t.Context(), "a", authority(t, "a", testStart, testStart.Add(time.Hour), issued{}).pem(), true, iot.Match{})
+	wantCode(t, err, 0)
+	_, rev, err := f.readAuthorities(t.Context())
+	wantCode(t, err, 0)
+	wantCode(t, f.DeleteCA(t.Context(), "a", matchAny), 0)
+	if err := f.setAnchors([]iot.Authority{ca}, rev); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.anchors.Load().verified; n != 0 {
+		t.Errorf("%d authorities count after the last was removed", n)
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/berth-iot/berth/internal/iot"
 )
 
-// Authorize says what the token of a service request (the Authorization header, or
-// what AMQP puts as a token) permits on path at host: the rights of the shared
+// Authorize says whether the token of a service request (the Authorization header, or
+// what AMQP puts as a token) permits need on path at host, and names the shared
 // access policy that signed it. Path is plain text, such as "devices/D"; it need not
-// exist. Every refusal is IotHubUnauthorizedAccess (service-rest A.5); the detail
-// says why.
-func (r *Registry) Authorize(_ context.Context, token, host, path string) (iot.Right, error) {
+// exist. Every refusal is IotHubUnauthorizedAccess, a missing right included
+// (service-rest A.5); the detail says why.
+func (r *Registry) Authorize(token, host, path string, need iot.Right) (policy string, err error) {
 	const op = "registry.authorize"
-	refuse := func(format string, args ...any) (iot.Right, error) {
-		return 0, fault.New(fault.IotHubUnauthorizedAccess, op, format, args...)
+	refuse := func(format string, args ...any) (string, error) {
+		return "", fault.New(fault.IotHubUnauthorizedAccess, op, format, args...)
 	}
 	name := hostName(host)
 	switch {
@@ -47,8 +47,10 @@ func (r *Registry) Authorize(_ context.Context, token, host, path string) (iot.R
 		return refuse("%s", expiredText(sas.Expiry, now))
 	case !sas.Covers(r.isAlias, strings.Trim(path, "/")):
 		return refuse("the token's resource does not cover this request")
+	case !p.Rights.Has(need):
+		return refuse("the shared access policy %s lacks the right %s", quote(p.Name), need)
 	}
-	return p.Rights, nil
+	return p.Name, nil
 }
 
 // AuthorizeDevice authenticates one request of the HTTPS device API, as Authenticate

@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,8 +160,10 @@ func TestBulkGoesOnPastAnItemThatFails(t *testing.T) {
 		got = append(got, failure{e.DeviceID, e.ErrorCode})
 	}
 	want := []failure{
-		{"old", int(fault.DeviceAlreadyExists)}, {"twice", int(fault.DeviceDefinedMultipleTimes)},
-		{"bad id", int(fault.ArgumentInvalid)}, {"twice", int(fault.DeviceDefinedMultipleTimes)},
+		{"old", int(fault.DeviceAlreadyExists)},
+		{"twice", int(fault.DeviceDefinedMultipleTimes)},
+		{"bad id", int(fault.ArgumentInvalid)},
+		{"twice", int(fault.DeviceDefinedMultipleTimes)},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || res.IsSuccessful {
 		t.Error(diff)
@@ -219,16 +222,18 @@ func TestBulkIsBounded(t *testing.T) {
 
 func TestBulkTellsAFullDisk(t *testing.T) {
 	f := newFixture(t)
+	var tries atomic.Int64
 	f.engine.Fail(func(op storetest.Op) error {
 		if op == storetest.RecordsApply {
+			tries.Add(1)
 			return store.ErrFull
 		}
 		return nil
 	})
 	res, err := f.Bulk(t.Context(), []iot.BulkItem{{ID: "a"}, {ID: "b"}})
 	wantCode(t, err, 0)
-	if len(res.Errors) != 2 || res.Errors[0].ErrorCode != int(fault.ServiceUnavailable) {
-		t.Errorf("got %+v", res)
+	if len(res.Errors) != 2 || res.Errors[0].ErrorCode != int(fault.ServiceUnavailable) || tries.Load() != 2 {
+		t.Errorf("got %+v after %d writes", res, tries.Load())
 	}
 }
 

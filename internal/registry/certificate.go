@@ -65,7 +65,7 @@ func (r *Registry) proveChain(c *claim) (device.Proof, error) {
 	}
 	// Device certificates are made with all sorts of key usages, or none: Azure asks
 	// for none.
-	_, err := leaf.Verify(x509.VerifyOptions{
+	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots: known.pool, Intermediates: middle, CurrentTime: c.now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
@@ -74,6 +74,7 @@ func (r *Registry) proveChain(c *claim) (device.Proof, error) {
 	}
 	return device.Proof{
 		Stamp: c.stamp(ownScope(c.id), iot.AuthX509Certificate), Thumbprint: thumbprint(leaf),
+		Authority: known.name(chains[0]),
 	}, nil
 }
 

@@ -33,14 +33,14 @@ func (i issued) pem() []byte {
 }
 
 // issue makes a certificate signed by parent, or by itself if that has no key.
-func issue(t testing.TB, template *x509.Certificate, parent issued) issued {
-	t.Helper()
+func issue(tb testing.TB, template *x509.Certificate, parent issued) issued {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	signer, by := template, key
 	if parent.key != nil {
@@ -48,31 +48,31 @@ func issue(t testing.TB, template *x509.Certificate, parent issued) issued {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, signer, &key.PublicKey, by)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return issued{cert, key}
 }
 
-func selfSigned(t testing.TB, name string, from, to time.Time) issued {
-	t.Helper()
-	return issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to}, issued{})
+func selfSigned(tb testing.TB, name string, from, to time.Time) issued {
+	tb.Helper()
+	return issue(tb, &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to}, issued{})
 }
 
-func authority(t testing.TB, name string, from, to time.Time, parent issued) issued {
-	t.Helper()
-	return issue(t, &x509.Certificate{
+func authority(tb testing.TB, name string, from, to time.Time, parent issued) issued {
+	tb.Helper()
+	return issue(tb, &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}, parent)
 }
 
-func leaf(t testing.TB, name string, from, to time.Time, parent issued) issued {
-	t.Helper()
-	return issue(t, &x509.Certificate{
+func leaf(tb testing.TB, name string, from, to time.Time, parent issued) issued {
+	tb.Helper()
+	return issue(tb, &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to, KeyUsage: x509.KeyUsageDigitalSignature,
 	}, parent)
 }
@@ -234,6 +234,10 @@ func TestCertificateSignedByARegisteredAuthority(t *testing.T) {
 			want := device.Proof{
 				Stamp:      iot.Stamp{Identity: tc.id, Generation: proof.Stamp.Generation, Scope: ownScope(tc.id), Auth: iot.AuthX509Certificate},
 				Thumbprint: strings.ToUpper(sha256Of(issued{cert: tc.cred.Certificates[0]})),
+				Authority:  "root",
+			}
+			if tc.name == "under a registered intermediate" {
+				want.Authority = "anchor"
 			}
 			if diff := cmp.Diff(want, proof); diff != "" {
 				t.Error(diff)

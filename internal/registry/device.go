@@ -175,7 +175,7 @@ func (r *Registry) nextDevice(op, id string, want *iot.Device, old *record) (*re
 	}
 	next.reason = string(want.StatusReason)
 	next.edge = want.Capabilities != nil && want.Capabilities.IotEdge
-	setScopes(next, id, want, old)
+	setScopes(next, id, want)
 	if err := r.setCredentials(op, next, want.Authentication); err != nil {
 		return nil, err
 	}

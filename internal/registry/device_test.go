@@ -20,15 +20,15 @@ var matchAny = iot.Match{Kind: iot.MatchAny}
 func matchETag(tag string) iot.Match { return iot.Match{Kind: iot.MatchETag, ETag: tag} }
 
 // asJSON is v as a JSON object.
-func asJSON(t testing.TB, v any) map[string]any {
-	t.Helper()
+func asJSON(tb testing.TB, v any) map[string]any {
+	tb.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var m map[string]any
 	if err := json.Unmarshal(b, &m); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }

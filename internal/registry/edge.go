@@ -10,7 +10,7 @@ import (
 )
 
 // edgeScope begins every device scope: the prefix, the edge device's id, a dash, and
-// the ticks at which the scope was made.
+// its generation, so the scope is as immutable as that.
 const edgeScope = "ms-azure-iot-edge://"
 
 // The system modules of an edge device: they come and go with it.
@@ -70,14 +70,10 @@ func tooManyModules(op, dev string) error {
 // and never changes, so what a client sends for it is ignored; its parent stands in
 // parentScopes. Any other device names its parent in deviceScope, which is mirrored
 // into parentScopes (service-rest B.1).
-func setScopes(next *record, id string, want *iot.Device, old *record) {
+func setScopes(next *record, id string, want *iot.Device) {
 	switch {
 	case next.edge:
-		if old != nil && old.edge {
-			next.scope = old.scope
-		} else {
-			next.scope = edgeScope + id + "-" + strconv.FormatUint(next.generation, 10)
-		}
+		next.scope = edgeScope + id + "-" + strconv.FormatUint(next.generation, 10)
 		for _, p := range want.ParentScopes {
 			if p != "" && p != next.scope {
 				next.parents = append(next.parents, p)

@@ -11,10 +11,10 @@ import (
 	"github.com/berth-iot/berth/internal/iot"
 )
 
-func moduleNames(t testing.TB, f *fixture, dev string) []string {
-	t.Helper()
-	list, err := f.ListModules(t.Context(), dev)
-	wantCode(t, err, 0)
+func moduleNames(tb testing.TB, f *fixture, dev string) []string {
+	tb.Helper()
+	list, err := f.ListModules(tb.Context(), dev)
+	wantCode(tb, err, 0)
 	names := []string{}
 	for _, m := range list {
 		names = append(names, m.ModuleID)

@@ -77,20 +77,20 @@ func isTestHost(host string) bool {
 	return host == testHost || host == "localhost" || host == "hub.device.example"
 }
 
-func newFixture(t testing.TB) *fixture {
-	t.Helper()
-	return newFixtureOn(t, storetest.New())
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	return newFixtureOn(tb, storetest.New())
 }
 
-func newFixtureOn(t testing.TB, engine *storetest.Memory) *fixture {
-	t.Helper()
+func newFixtureOn(tb testing.TB, engine *storetest.Memory) *fixture {
+	tb.Helper()
 	f := &fixture{engine: engine, records: engine.Records(), conns: &connections{are: map[iot.Identity]iot.Presence{}}, clock: &clock{now: testStart}}
 	r, err := New(Config{
 		Records: f.records, HubName: "hub", Hosts: isTestHost, Presence: f.conns, Now: f.clock.Now,
 		Policies: []iot.Policy{ownerPolicy, servicePolicy, devicePolicy, readPolicy},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f.Registry = r
 	return f
@@ -109,29 +109,29 @@ func (f *fixture) count(op storetest.Op) *atomic.Int64 {
 }
 
 // plant writes a record's value past the registry.
-func (f *fixture) plant(t testing.TB, key string, value []byte) {
-	t.Helper()
-	if _, err := f.records.Apply(t.Context(), store.Batch{Writes: []store.Write{{Key: key, Value: value, If: store.Any}}}); err != nil {
-		t.Fatal(err)
+func (f *fixture) plant(tb testing.TB, key string, value []byte) {
+	tb.Helper()
+	if _, err := f.records.Apply(tb.Context(), store.Batch{Writes: []store.Write{{Key: key, Value: value, If: store.Any}}}); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // device registers a device that authenticates as a says.
-func (f *fixture) device(t testing.TB, id string, a *iot.Authentication) iot.Device {
-	t.Helper()
-	d, err := f.PutDevice(t.Context(), id, iot.Device{Authentication: a}, iot.Match{})
+func (f *fixture) device(tb testing.TB, id string, a *iot.Authentication) iot.Device {
+	tb.Helper()
+	d, err := f.PutDevice(tb.Context(), id, iot.Device{Authentication: a}, iot.Match{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return d
 }
 
 // module registers a module that authenticates as a says.
-func (f *fixture) module(t testing.TB, id iot.Identity, a *iot.Authentication) iot.Module {
-	t.Helper()
-	m, err := f.PutModule(t.Context(), id, iot.Module{Authentication: a}, iot.Match{})
+func (f *fixture) module(tb testing.TB, id iot.Identity, a *iot.Authentication) iot.Module {
+	tb.Helper()
+	m, err := f.PutModule(tb.Context(), id, iot.Module{Authentication: a}, iot.Match{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }
@@ -156,37 +156,37 @@ func signed(sr string, key []byte, expiry time.Time, policy string) string {
 }
 
 // wantCode fails the test unless err is a fault of this code; 0 is no error.
-func wantCode(t testing.TB, err error, want fault.Code) {
-	t.Helper()
+func wantCode(tb testing.TB, err error, want fault.Code) {
+	tb.Helper()
 	if want == 0 {
 		if err != nil {
-			t.Fatalf("got %v, want no error", err)
+			tb.Fatalf("got %v, want no error", err)
 		}
 		return
 	}
 	if err == nil {
-		t.Fatalf("got no error, want %v", want)
+		tb.Fatalf("got no error, want %v", want)
 	}
 	if got := fault.Of(err); got != want {
-		t.Fatalf("got %v (%v), want %v", got, err, want)
+		tb.Fatalf("got %v (%v), want %v", got, err, want)
 	}
 }
 
 // wantDetail fails the test unless the error's detail holds text, and nothing secret.
-func wantDetail(t testing.TB, err error, text string) {
-	t.Helper()
+func wantDetail(tb testing.TB, err error, text string) {
+	tb.Helper()
 	if got := fault.Detail(err); !strings.Contains(got, text) {
-		t.Errorf("detail %q lacks %q", got, text)
+		tb.Errorf("detail %q lacks %q", got, text)
 	}
 	for n := range byte(40) {
 		key := testKey(n)
 		for _, secret := range []string{string(key), iot.FormatKey(key), iot.Escape(iot.FormatKey(key))} {
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("error %q holds a key", err)
+				tb.Errorf("error %q holds a key", err)
 			}
 		}
 	}
 	if strings.Contains(err.Error(), "sig=") {
-		t.Errorf("error %q holds a token", err)
+		tb.Errorf("error %q holds a token", err)
 	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -359,6 +360,141 @@ func TestModuleDoesNotSlipPastTheEndOfItsDevice(t *testing.T) {
 		})
 		checkCounters(t, f)
 	}
+}
+
+// meanwhile runs other once, just before the next write of the registry is applied:
+// what that write was built on is then out of date.
+func (f *fixture) meanwhile(other func() error) {
+	var begun atomic.Bool
+	f.engine.Fail(func(op storetest.Op) error {
+		if op != storetest.RecordsApply || !begun.CompareAndSwap(false, true) {
+			return nil
+		}
+		return other()
+	})
+}
+
+func TestWhatHappensMeanwhileIsNotOverlooked(t *testing.T) {
+	mod := func(name string) iot.Identity { return iot.Identity{Device: "d", Module: name} }
+	putModule := func(f *fixture, name string, m iot.Match) error {
+		_, err := f.PutModule(context.Background(), mod(name), iot.Module{}, m)
+		return err
+	}
+	putDevice := func(f *fixture, d iot.Device, m iot.Match) error {
+		_, err := f.PutDevice(context.Background(), "d", d, m)
+		return err
+	}
+	remove := func(f *fixture) error { return f.DeleteDevice(context.Background(), "d", matchAny) }
+	for _, tc := range []struct {
+		name         string
+		do, other    func(*fixture) error
+		want         fault.Code
+		modulesAfter []string // nil: the device is gone
+	}{
+		{
+			"module made, device removed",
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) }, remove, fault.DeviceNotFound, nil,
+		},
+		{
+			"module made, device removed and made again",
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) },
+			func(f *fixture) error { return errors.Join(remove(f), putDevice(f, iot.Device{}, iot.Match{})) },
+			0,
+			[]string{"new"},
+		},
+		{
+			"device removed, module made", remove,
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) }, 0, nil,
+		},
+		{
+			"two modules made",
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) },
+			func(f *fixture) error { return putModule(f, "other", iot.Match{}) },
+			0,
+			[]string{"new", "old", "other"},
+		},
+		{
+			"the same module made twice",
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) },
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) },
+			fault.ModuleAlreadyExistsOnDevice,
+			[]string{"new", "old"},
+		},
+		{
+			"module removed, another made",
+			func(f *fixture) error { return f.DeleteModule(context.Background(), mod("old"), matchAny) },
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) },
+			0,
+			[]string{"new"},
+		},
+		{
+			"module updated, device removed",
+			func(f *fixture) error { return putModule(f, "old", matchAny) }, remove, fault.DeviceNotFound, nil,
+		},
+		{
+			"module removed twice",
+			func(f *fixture) error { return f.DeleteModule(context.Background(), mod("old"), matchAny) },
+			func(f *fixture) error { return f.DeleteModule(context.Background(), mod("old"), matchAny) },
+			fault.ModuleNotFound,
+			[]string{},
+		},
+		{
+			"device updated, module made",
+			func(f *fixture) error { return putDevice(f, edge(), matchAny) },
+			func(f *fixture) error { return putModule(f, "new", iot.Match{}) },
+			0,
+			[]string{"$edgeAgent", "$edgeHub", "new", "old"},
+		},
+		{
+			"device updated, device removed",
+			func(f *fixture) error { return putDevice(f, edge(), matchAny) }, remove, fault.DeviceNotFound, nil,
+		},
+		{
+			"device removed twice", remove, remove, fault.DeviceNotFound, nil,
+		},
+		{
+			"device disabled, device updated",
+			func(f *fixture) error { return putDevice(f, iot.Device{Status: iot.StatusDisabled}, matchAny) },
+			func(f *fixture) error { return putDevice(f, iot.Device{}, matchAny) },
+			0,
+			[]string{"old"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.device(t, "d", nil)
+			f.module(t, mod("old"), nil)
+			f.meanwhile(func() error { return tc.other(f) })
+			wantCode(t, tc.do(f), tc.want)
+			checkCounters(t, f)
+			if tc.modulesAfter == nil {
+				_, err := f.GetDevice(t.Context(), "d")
+				wantCode(t, err, fault.DeviceNotFound)
+				return
+			}
+			if diff := cmp.Diff(tc.modulesAfter, moduleNames(t, f, "d")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestETagIsJudgedAgainAfterALostRace(t *testing.T) {
+	f := newFixture(t)
+	d := f.device(t, "d", nil)
+	f.meanwhile(func() error { // the revision moves, the etag does not
+		_, err := f.PutModule(context.Background(), iot.Identity{Device: "d", Module: "m"}, iot.Module{}, iot.Match{})
+		return err
+	})
+	d, err := f.PutDevice(t.Context(), "d", d, matchETag(d.ETag))
+	wantCode(t, err, 0)
+	f.meanwhile(func() error { // the etag moves
+		_, err := f.PutDevice(context.Background(), "d", d, matchAny)
+		return err
+	})
+	_, err = f.PutDevice(t.Context(), "d", d, matchETag(d.ETag))
+	wantCode(t, err, fault.PreconditionFailed)
+	checkCounters(t, f)
 }
 
 func TestEndlessContentionEndsWithACode(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/store"
 )
 
@@ -76,6 +77,24 @@ func TestRecordOfANewerVersionIsRefused(t *testing.T) {
 	b[0] = recordVersion + 1
 	if _, err := decodeRecord(b); !errors.Is(err, store.ErrFormat) {
 		t.Errorf("got %v, want ErrFormat", err)
+	}
+}
+
+func TestRecordBeyondItsLimitsIsDamaged(t *testing.T) {
+	for name, rec := range map[string]record{
+		"modules": {method: methodSAS, modules: iot.MaxModules + 1},
+		"parents": {method: methodSAS, parents: make([]string, maxParents+1)},
+		"method":  {method: methodNone + 1},
+		"none":    {},
+	} {
+		if _, err := decodeRecord(rec.encode()); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("%s: got %v, want ErrCorrupt", name, err)
+		}
+	}
+	b := (&record{method: methodSAS}).encode()
+	b[1] = 4 // a flag nobody knows
+	if _, err := decodeRecord(b); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("flags: got %v, want ErrCorrupt", err)
 	}
 }
 
