@@ -73,14 +73,14 @@ func provision(ctx context.Context, cfg config.Config, log *slog.Logger, con *co
 // close closes what was opened, in reverse.
 func (in *installation) close() error {
 	var all []error
-	for i := len(in.closers) - 1; i >= 0; i-- {
-		all = append(all, in.closers[i]())
+	for _, closer := range slices.Backward(in.closers) {
+		all = append(all, closer())
 	}
 	in.closers = nil
 	return errors.Join(all...)
 }
 
-func (in *installation) opened(close func() error) { in.closers = append(in.closers, close) }
+func (in *installation) opened(closer func() error) { in.closers = append(in.closers, closer) }
 
 // openFolder makes the data folder and takes it for this process alone.
 func (in *installation) openFolder(context.Context, *console) error {
@@ -142,7 +142,7 @@ func (in *installation) openStore(ctx context.Context, _ *console) (err error) {
 	if err != nil {
 		return err
 	}
-	in.opened(func() error { return in.reslog.Close(context.Background()) })
+	in.opened(func() error { return in.reslog.Close(context.Background()) }) //nolint:contextcheck // what was taken in is flushed though the start was interrupted
 	return nil
 }
 
@@ -171,8 +171,8 @@ func (in *installation) openServices(_ context.Context, _ *console) (err error) 
 	if err != nil {
 		return err
 	}
-	in.opened(func() error { return in.presence.Close(context.Background()) })
-	in.registry, err = registry.New(registry.Config{
+	in.opened(func() error { return in.presence.Close(context.Background()) }) //nolint:contextcheck // as above
+	in.registry, err = registry.New(registry.Config{                           //nolint:contextcheck // reading the CA list is part of starting
 		Records: in.engine.Records(), HubName: in.hosts.Hub(), Hosts: in.aliases.Has, Policies: in.policies,
 		Presence: in.presence, Skew: nonZero(in.cfg.SAS.ClockSkew.Std()), Logger: in.log,
 	})

@@ -43,7 +43,7 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 		return err
 	}
 	var stopping atomic.Bool
-	site, err := web.New(in.site(devices, &ids, func() error {
+	site, err := web.New(in.site(devices, &ids, func() error { //nolint:contextcheck // its requests get their context from Serve
 		if stopping.Load() {
 			return errors.New("the hub is stopping")
 		}
@@ -89,7 +89,7 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 	in.log.Info("stopping", slog.String("reason", context.Cause(firstEnded(ctx, listening)).Error()))
 	failure := context.Cause(listening)
 	stopListening(nil)
-	err = in.goodbye(site)
+	err = in.goodbye(site) //nolint:contextcheck // ctx has ended; goodbye has a time limit of its own
 	loops.Wait()
 	return errors.Join(failure, err)
 }
