@@ -16,7 +16,9 @@ import (
 	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/presence"
 	"github.com/berth-iot/berth/internal/registry"
+	"github.com/berth-iot/berth/internal/store"
 	"github.com/berth-iot/berth/internal/store/pebble"
+	"github.com/berth-iot/berth/internal/store/storetest"
 	"github.com/berth-iot/berth/internal/telemetry"
 )
 
@@ -88,20 +90,25 @@ type rig struct {
 	keys    *keyring
 	witness *witness
 	log     *telemetry.Log
-	fs      *vfs.MemFS
 	close   func()
 }
 
-func newRig(t testing.TB, fs *vfs.MemFS) *rig {
+// engine is what a hub is built over.
+type engine interface {
+	Records() store.Records
+	Log() store.Log
+	Claims() store.Claims
+	Close() error
+}
+
+// newRig makes a hub over an engine, nil for one in memory.
+func newRig(t testing.TB, engine engine) *rig {
 	t.Helper()
-	if fs == nil {
-		fs = vfs.NewMem()
+	if engine == nil {
+		engine = storetest.New()
 	}
-	engine, err := pebble.Open(pebble.Options{Dir: "data", FS: fs, Fatal: func(err error) { t.Error(err) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{keys: &keyring{barred: map[iot.Identity]bool{}}, witness: &witness{}, fs: fs}
+	r := &rig{keys: &keyring{barred: map[iot.Identity]bool{}}, witness: &witness{}}
+	var err error
 	if r.log, err = telemetry.Open(telemetry.Config{Log: engine.Log(), Partitions: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -360,9 +367,19 @@ func subscribe(t testing.TB, s device.Session, b bell, tag uint64, op device.Ope
 	return got[0].Err
 }
 
+// onDisk opens the real engine on a file system.
+func onDisk(t *testing.T, fs vfs.FS) engine {
+	t.Helper()
+	e, err := pebble.Open(pebble.Options{Dir: "data", FS: fs, Fatal: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func TestSubscriptionsSurviveARestart(t *testing.T) {
 	fs := vfs.NewMem()
-	r := newRig(t, fs)
+	r := newRig(t, onDisk(t, fs))
 	s, b := r.open(t, hello(dev1, device.MQTT))
 	if _, present := s.Resumed(); present {
 		t.Error("a first session is present already")
@@ -380,7 +397,7 @@ func TestSubscriptionsSurviveARestart(t *testing.T) {
 	s.Close(device.Goodbye{Kind: device.GoodbyeLost})
 	r.close()
 
-	r = newRig(t, fs)
+	r = newRig(t, onDisk(t, fs))
 	s, _ = r.open(t, hello(dev1, device.MQTT))
 	got, present := s.Resumed()
 	if !present || fmt.Sprint(got) != fmt.Sprint(subs[:1]) {
