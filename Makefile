@@ -15,6 +15,6 @@ lint: ; $(LINT) run ./... && $(LINT) fmt --diff ./...
 check: lint ; $(GO) vet ./... && $(MAKE) race
 fuzz: ; ./test/fuzz.sh
 sim: ; BERTH_SIM_STEPS=1000000 $(GO) test -count=1 -timeout 60m -run 'Sim' ./internal/arbiter ./internal/presence ./internal/hub
-bench: build ; $(GO) test -run '^$$' -bench . -benchmem ./internal/... && ./bench/run.sh
+bench: build ; ./test/setup.sh bench && $(GO) test -run '^$$' -bench . -benchmem ./internal/... && $(GO) run ./bench
 docs: ; $(GO) test ./internal/fault -run TestErrorsDoc -update
 setup: ; ./test/setup.sh

@@ -11,6 +11,7 @@ command -v curl >/dev/null || missing+=(curl)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
+if [[ ${1:-} == bench && ! -x /usr/sbin/mosquitto ]]; then missing+=(mosquitto); fi # the peer of make bench
 if ((${#missing[@]})); then
   echo "installing ${missing[*]}"
   sudo=""

@@ -34,7 +34,7 @@ func floorOf(pkg string) (int, bool) {
 		4: {"internal/registry", "internal/c2d", "internal/method", "internal/telemetry", "internal/presence", "internal/diagnosis", "internal/reslog"},
 		5: {"internal/hub"},
 		6: {"internal/mqtt", "internal/amqp", "internal/amqp/endpoint", "internal/web", "internal/client", "internal/bench"},
-		7: {"cmd/berth"},
+		7: {"cmd/berth", "bench"},
 		9: {"internal/hubtest", "internal/archtest", "internal/store/storetest", "test/conformance", "test/crash", "test/rig"},
 	}
 	for floor, pkgs := range floors {
