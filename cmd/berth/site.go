@@ -12,7 +12,7 @@ import (
 // site is what the HTTPS and operators' ports are made of.
 func (in *installation) site(devices *mqtt.Server, ids *atomic.Uint64, ready func() error) web.Config {
 	return web.Config{
-		Identities: in.registry, Population: in.registry, Authorities: authorities{in.registry},
+		Identities: in.registry, Population: in.registry, Authorities: in.registry,
 		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, ResourceLog: in.reslog, Failures: in.reslog,
 		Connected: func() int64 { return int64(in.presence.Connected()) },
 		Sockets:   map[string]web.Socket{"mqtt": {Transport: device.MQTTWS, Serve: devices.Serve}},

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Publish is a closed-loop run: every device keeps Inflight QoS 1 messages
-// unacknowledged until the time or its messages are over.
+// Publish is a closed-loop run: every device keeps Inflight QoS 1 messages, or up to
+// a quarter fewer, unacknowledged until the time or its messages are over.
 type Publish struct {
 	Devices  int
 	Inflight int
@@ -168,13 +168,14 @@ func wait(ctx context.Context, over <-chan struct{}, d time.Duration) error {
 // window is one device's messages in flight. Only its goroutine uses it.
 type window struct {
 	packets *packets
+	refill  int             // free identifiers at which the window is filled again: a quarter, so that a server which answers one by one is not sent one by one
 	free    []uint16        // packet identifiers not in flight, 1 to Inflight
 	sent    []time.Duration // by identifier, since the run began; negative when not in flight
 	left    uint64          // messages still to send
 }
 
 func newWindow(p Publish, topic string) *window {
-	w := &window{packets: newPackets(topic, p.Size, p.Inflight), sent: make([]time.Duration, p.Inflight+1), left: p.Messages}
+	w := &window{packets: newPackets(topic, p.Size, p.Inflight), refill: max(1, p.Inflight/4), sent: make([]time.Duration, p.Inflight+1), left: p.Messages}
 	if p.Messages == 0 {
 		w.left = ^uint64(0)
 	}
@@ -206,8 +207,10 @@ func (run *publisher) device(c *conn, n int) (err error) {
 	)
 	for {
 		if !run.stopping.Load() {
-			if err := w.send(c, time.Since(run.begun)); err != nil {
-				return err
+			if len(w.free) >= w.refill {
+				if err := w.send(c, time.Since(run.begun)); err != nil {
+					return err
+				}
 			}
 			if now := time.Now(); due.Sub(now) < ackWait/2 {
 				due = now.Add(ackWait)

@@ -106,12 +106,12 @@ func decodeMistake(file string, err error) *SettingError {
 		}
 		return m
 	}
-	types := regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): incompatible types: TOML value has type (\w+); destination has type (.+)$`)
+	types := regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): incompatible types: TOML value has type (.+); destination has type (.+)$`)
 	if got := types.FindStringSubmatch(err.Error()); got != nil {
 		line, _ := strconv.Atoi(got[1])
 		return &SettingError{File: file, Line: line, Key: got[2], Text: fmt.Sprintf("it must be %s, not %s", typeName(got[4]), typeName(got[3]))}
 	}
-	tables := regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): type mismatch for .*: expected table but found (\w+)$`)
+	tables := regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): type mismatch for .*: expected table but found (.+)$`)
 	if got := tables.FindStringSubmatch(err.Error()); got != nil {
 		line, _ := strconv.Atoi(got[1])
 		return &SettingError{File: file, Line: line, Key: got[2], Text: fmt.Sprintf("it must be a table of settings, not %s", typeName(got[3]))}
@@ -130,10 +130,12 @@ func typeName(t string) string {
 		return "text in quotes"
 	case "boolean", "bool":
 		return "true or false"
-	case "slice", "array":
+	case "slice", "array", "[]any":
 		return "a list in brackets"
-	case "map", "table":
+	case "map", "table", "map[string]any":
 		return "a table of settings"
+	case "[]map[string]any":
+		return "a list of tables"
 	}
 	return "a value of type " + t
 }

@@ -43,8 +43,10 @@ func TestTimeIsReadInEveryFormClientsSend(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want %s", in, got, err, want)
 		}
 	}
-	for _, in := range []string{`"yesterday"`, `1767323045`, `{}`, `"2026-13-01T00:00:00Z"`,
-		`"2026-01-02T03:04:05.0000000000000000000000000000000000000000000000000000000Z"`} {
+	for _, in := range []string{
+		`"yesterday"`, `1767323045`, `{}`, `"2026-13-01T00:00:00Z"`,
+		`"2026-01-02T03:04:05.0000000000000000000000000000000000000000000000000000000Z"`,
+	} {
 		var got Time
 		if err := json.Unmarshal([]byte(in), &got); err == nil {
 			t.Errorf("%s: read as %s, want an error", in, got)

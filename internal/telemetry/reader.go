@@ -171,9 +171,12 @@ func (r *Reader) enter(s store.Stored) error {
 		return r.pass(err)
 	}
 	r.p.mu.Lock()
-	r.place.sequence = max(r.place.sequence, r.p.kept())
+	kept := r.p.kept()
 	r.p.mu.Unlock()
 	switch {
+	case kept > r.place.sequence: // retention has overtaken what was read ahead
+		r.queue = nil
+		return nil
 	case b.end() <= r.place.sequence && len(r.queue) > 0:
 		return nil
 	case b.end() <= r.place.sequence, b.first > r.place.sequence:

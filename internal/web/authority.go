@@ -44,17 +44,17 @@ func (s *Server) getAuthority(c *call) error {
 // putAuthority answers PUT /berth/v1/cas/{name}. Unless the caller vouches for the
 // certificate, the answer holds the verification code of a proof of possession.
 func (s *Server) putAuthority(c *call) error {
+	m, err := c.ifMatch()
+	if err != nil {
+		return err
+	}
 	b, err := c.certificate()
 	if err != nil {
 		return err
 	}
-	trust := iot.ProvePossession
-	if b.IsVerified {
-		trust = iot.TrustFile
-	}
 	ctx, cancel := c.within(callTimeout)
 	defer cancel()
-	a, err := s.cfg.Authorities.AddCA(ctx, c.match.name, []byte(b.Certificate), trust)
+	a, err := s.cfg.Authorities.PutCA(ctx, c.match.name, []byte(b.Certificate), b.IsVerified, m)
 	if err != nil {
 		return err
 	}
@@ -64,9 +64,13 @@ func (s *Server) putAuthority(c *call) error {
 // deleteAuthority answers DELETE /berth/v1/cas/{name}; devices that came with its
 // certificates are disconnected.
 func (s *Server) deleteAuthority(c *call) error {
+	m, err := c.ifMatch()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := c.within(callTimeout)
 	defer cancel()
-	if err := s.cfg.Authorities.RemoveCA(ctx, c.match.name); err != nil {
+	if err := s.cfg.Authorities.DeleteCA(ctx, c.match.name, m.ForDelete()); err != nil {
 		return err
 	}
 	return c.nothing()
@@ -76,7 +80,7 @@ func (s *Server) deleteAuthority(c *call) error {
 func (s *Server) verificationCode(c *call) error {
 	ctx, cancel := c.within(callTimeout)
 	defer cancel()
-	a, err := s.cfg.Authorities.ChallengeCA(ctx, c.match.name)
+	a, err := s.cfg.Authorities.NewVerificationCode(ctx, c.match.name)
 	if err != nil {
 		return err
 	}

@@ -183,6 +183,7 @@ func (c *call) route() string {
 func (c *call) body(limit int64, tooLarge fault.Code) ([]byte, error) {
 	large := fault.New(tooLarge, "web.body", "the body is larger than %d bytes", limit)
 	if c.r.ContentLength > limit {
+		c.drain()
 		return nil, large
 	}
 	b, err := io.ReadAll(io.LimitReader(c.r.Body, limit+1))
@@ -190,9 +191,19 @@ func (c *call) body(limit int64, tooLarge fault.Code) ([]byte, error) {
 	case err != nil:
 		return nil, fault.Wrap(err, fault.RequestTimedOut, "web.body", "the body did not arrive whole")
 	case int64(len(b)) > limit:
+		c.drain()
 		return nil, large
 	}
 	return b, nil
+}
+
+// drain reads some of a body that is refused: a connection closed with unread input is
+// reset, and the reset can overtake the answer. A client that waits to be told to send
+// is not told.
+func (c *call) drain() {
+	if c.r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, c.r.Body, drainBody) // the answer is the same whatever comes
+	}
 }
 
 // decode reads a JSON body into v.

@@ -39,14 +39,14 @@ type population interface {
 // authorities are the certificate authorities whose devices may come.
 type authorities interface {
 	ListCAs(ctx context.Context) ([]iot.Authority, error)
-	// AddCA registers a certificate, PEM or base64 of DER; without trust the answer
-	// carries a verification code.
-	AddCA(ctx context.Context, name string, certificate []byte, trust iot.Trust) (iot.Authority, error)
-	// ChallengeCA opens a proof of possession: the code is in the answer.
-	ChallengeCA(ctx context.Context, name string) (iot.Authority, error)
+	// PutCA registers a certificate, PEM or base64 of DER; unless it is verified, which is
+	// the caller vouching for it, the answer carries a verification code.
+	PutCA(ctx context.Context, name string, certificate []byte, verified bool, m iot.Match) (iot.Authority, error)
+	// NewVerificationCode opens a proof of possession: the code is in the answer.
+	NewVerificationCode(ctx context.Context, name string) (iot.Authority, error)
 	// VerifyCA closes it with a certificate that the authority signed for that code.
 	VerifyCA(ctx context.Context, name string, certificate []byte) (iot.Authority, error)
-	RemoveCA(ctx context.Context, name string) error
+	DeleteCA(ctx context.Context, name string, m iot.Match) error
 }
 
 // gate answers "is this credential good?" for one request to path, which is plain

@@ -117,7 +117,7 @@ func TestEveryRouteIsReached(t *testing.T) {
 			method = http.MethodPatch
 		}
 		m, err := rt.find(method, example.Replace(e.path))
-		if err != nil || m.endpoint.path != e.path || m.endpoint.method != e.method {
+		if err != nil || m.endpoint.path != e.path || m.method != e.method {
 			t.Errorf("%s %s: got %+v, %v", method, e.path, m.endpoint, err)
 		}
 		if e.do == nil || (e.surface == serviceAPI || e.surface == berthAPI) != (len(e.rights) > 0) {

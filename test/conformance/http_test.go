@@ -102,7 +102,7 @@ func TestHTTPSSendDisturbsNobody(t *testing.T) {
 		{"unknown device", az, "/devices/nobody/messages/events", "x", 401, "IotHubUnauthorizedAccess"},
 		{"too large", d.Token(), path, strings.Repeat("x", 256*1024+1), 413, "MessageTooLarge"},
 	} {
-		res := h.RequestAs(c.token, http.MethodPost, c.path, c.body, "Content-Type", "application/octet-stream")
+		res := h.RequestAs(c.token, http.MethodPost, c.path, c.body, "Content-Type", "application/octet-stream", "Expect", "100-continue")
 		if res.Status != c.status || c.code != "" && res.Header.Get("Iothub-Errorcode") != c.code {
 			t.Errorf("%s: status %d %q, want %d %q", c.name, res.Status, res.Header.Get("Iothub-Errorcode"), c.status, c.code)
 		}

@@ -226,6 +226,11 @@ func TestServiceSDKTwin(t *testing.T) {
 	if twin.DeviceID != "dev1" || twin.Status != "enabled" || twin.ConnectionState != "Connected" || twin.ETag == "" || twin.DeviceETag != d.ETag {
 		t.Errorf("twin %+v", twin)
 	}
+	var connected struct{ ConnectedDeviceCount int }
+	h.RequestAs(h.PolicyToken("service"), "GET", "/statistics/service", "").Want(t, 200).JSON(t, &connected)
+	if connected.ConnectedDeviceCount != 1 {
+		t.Errorf("statistics count %d connected devices, want 1", connected.ConnectedDeviceCount)
+	}
 	for _, section := range []string{"desired", "reported"} {
 		if got := fmt.Sprint(twin.Properties[section]["$version"]); got != "1" {
 			t.Errorf("%s.$version is %s, want 1", section, got)

@@ -42,8 +42,8 @@ func send(t *testing.T, p *puppet, body string) {
 // bodies gives the bodies of a device's messages in the log, in order.
 func bodies(h *rig.Hub, device string) []string {
 	var all []string
-	for _, e := range h.Events() {
-		if e.DeviceID == device {
+	for _, e := range h.Events("--device", device) {
+		if e.ModuleID == "" {
 			all = append(all, e.Text())
 		}
 	}

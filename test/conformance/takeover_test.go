@@ -53,7 +53,8 @@ func checkTakeoverLog(t *testing.T, h *rig.Hub, first, second string) {
 	if err != nil {
 		t.Fatalf("properties %q: %v", r.Properties, err)
 	}
-	for key, want := range map[string]any{"deviceId": "dev1", "protocol": first, "statusCode": "400"} {
+	// A WebSocket counts as the protocol inside.
+	for key, want := range map[string]any{"deviceId": "dev1", "protocol": "Mqtt", "statusCode": "400"} {
 		if got := facts[key]; got != want {
 			t.Errorf("properties of the disconnect: %s is %v, want %v", key, got, want)
 		}
@@ -61,10 +62,15 @@ func checkTakeoverLog(t *testing.T, h *rig.Hub, first, second string) {
 	if got := fmt.Sprint(facts["maskedIpAddress"]); !strings.HasPrefix(got, "127.") || !strings.HasSuffix(got, ".XXX") {
 		t.Errorf("maskedIpAddress %q, want the loopback network with its last part hidden", got)
 	}
-	// What Azure never says: who the other one was. Both transports stand in the facts.
-	for _, transport := range []string{first, second} {
-		if !strings.Contains(r.Properties, `"transport":"`+transport+`"`) {
-			t.Errorf("the disconnect does not tell of the %s side: %s", transport, r.Properties)
+	// What Azure never says: who the other one was.
+	ours, _ := facts["berth"].(map[string]any)
+	by, _ := ours["by"].(map[string]any)
+	if ours["transport"] != first || by["transport"] != second {
+		t.Errorf("the disconnect tells of %v and %v, want %s and %s: %s", ours["transport"], by["transport"], first, second, r.Properties)
+	}
+	for _, fact := range []string{"clientId", "sdkVersion", "keepAlive", "credential", "tls", "acceptedTime", "connectTime", "lastInTime", "bytesIn", "packetsIn"} {
+		if ours[fact] == nil || by[fact] == nil {
+			t.Errorf("the disconnect does not tell %s of both sides: %s", fact, r.Properties)
 		}
 	}
 	var connects []string
@@ -79,10 +85,11 @@ func checkTakeoverLog(t *testing.T, h *rig.Hub, first, second string) {
 		if sdk := fmt.Sprint(facts["sdkVersion"]); !strings.Contains(sdk, "azure-iot-device") {
 			t.Errorf("sdkVersion %q, want the SDK's name", sdk)
 		}
-		connects = append(connects, fmt.Sprint(facts["protocol"]))
+		ours, _ := facts["berth"].(map[string]any)
+		connects = append(connects, fmt.Sprint(ours["transport"]))
 	}
 	if diff := cmp.Diff([]string{first, second}, connects); diff != "" {
-		t.Errorf("deviceConnect by protocol (-want +got):\n%s", diff)
+		t.Errorf("deviceConnect by transport (-want +got):\n%s", diff)
 	}
 }
 
@@ -113,15 +120,15 @@ func TestRapidReconnects(t *testing.T) {
 	h := rig.Start(t, rig.Options{Local: true})
 	d := h.AddDevice("dev1")
 	const n = 20
-	links := make([]*rig.Link, n)
-	for i := range links {
-		links[i] = h.Dial(t)
-		links[i].Enter(d.Hello())
+	clients := make([]*pahoClient, n)
+	for i := range clients {
+		clients[i] = newPaho(t, h, d.Hello())
+		clients[i].enter()
 	}
-	for _, l := range links[:n-1] {
-		l.Closed(rig.Within)
+	for _, c := range clients[:n-1] {
+		rig.Receive(t, c.lost, "a displaced paho client loses its connection")
 	}
-	links[n-1].Publish(d.EventsTopic(), 1, "the last one")
+	clients[n-1].publish(d.EventsTopic(), "the last one")
 	if got := h.Sessions(t); got != 1 {
 		t.Errorf("%d sessions are open, want 1", got)
 	}

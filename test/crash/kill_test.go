@@ -42,12 +42,17 @@ func TestKillUnderLoad(t *testing.T) {
 	var acked, stored int
 	for round := range rounds(t) {
 		load(t, h, all, 50*time.Millisecond+time.Duration(random.IntN(200))*time.Millisecond)
+		if round%4 == 3 { // power comes back, and goes again while the hub recovers
+			h.Stumble(time.Duration(random.IntN(150)) * time.Millisecond)
+		}
 		h.Start()
 		got := readBack(t, h, all, places)
 		for _, p := range all {
 			acked += p.acked
 			stored += len(got[p.id.DeviceID])
-			p.settle(t, got[p.id.DeviceID])
+			if err := p.settle(got[p.id.DeviceID]); err != nil {
+				t.Error(err)
+			}
 		}
 		if t.Failed() {
 			t.Fatalf("round %d", round)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
-	"testing"
 
 	"github.com/berth-iot/berth/test/rig"
 )
@@ -115,20 +114,18 @@ func (p *publisher) takeAck(r *bufio.Reader) (died bool, err error) {
 // packetID is the packet identifier of the i-th PUBLISH of a connection; never 0.
 func packetID(i int) uint16 { return uint16(1 + i%65535) }
 
-// settle compares what the log holds of the last connection with what was sent on it,
-// and forgets it.
-func (p *publisher) settle(tb testing.TB, stored []uint64) {
-	tb.Helper()
-	switch {
-	case len(stored) < p.acked:
-		tb.Errorf("%s: %d messages are stored, %d were acknowledged: %d lost", p.id.DeviceID, len(stored), p.acked, p.acked-len(stored))
-	case len(stored) > len(p.sent):
-		tb.Errorf("%s: %d messages are stored, only %d were sent", p.id.DeviceID, len(stored), len(p.sent))
+// settle compares what the log holds of the last connection with what was sent on it.
+func (p *publisher) settle(stored []uint64) error {
+	if len(stored) < p.acked {
+		return fmt.Errorf("%s: %d messages are stored, %d were acknowledged", p.id.DeviceID, len(stored), p.acked)
 	}
-	for i := range min(len(stored), len(p.sent)) {
-		if stored[i] != p.sent[i] {
-			tb.Errorf("%s: the %d-th message stored is number %d, want %d: lost, doubled or out of order", p.id.DeviceID, i, stored[i], p.sent[i])
-			return
+	if len(stored) > len(p.sent) {
+		return fmt.Errorf("%s: %d messages are stored, only %d were sent", p.id.DeviceID, len(stored), len(p.sent))
+	}
+	for i, n := range stored {
+		if n != p.sent[i] {
+			return fmt.Errorf("%s: message %d of the connection is number %d, want %d: lost, doubled or out of order", p.id.DeviceID, i, n, p.sent[i])
 		}
 	}
+	return nil
 }

@@ -84,7 +84,7 @@ func (h *Hub) Follow(args ...string) <-chan string {
 	lines := make(chan string, maxFollowed)
 	h.tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		for range lines { //nolint:revive // the reader ends with the process
+		for range lines { // the reader ends with the process
 		}
 		_ = cmd.Wait() // it was killed
 	})

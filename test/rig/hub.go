@@ -91,6 +91,15 @@ func Start(tb testing.TB, o Options) *Hub {
 // Start starts the hub again, in the same folder, with the same ports.
 func (h *Hub) Start() {
 	h.tb.Helper()
+	h.spawn()
+	if !until(h.tb.Context(), startWithin, func() bool { return h.ended() || h.ready() }) || h.ended() {
+		h.tb.Fatalf("the hub did not become ready (exit code %d):\n%s", h.exitCode(), h.Out)
+	}
+}
+
+// spawn starts the process.
+func (h *Hub) spawn() {
+	h.tb.Helper()
 	h.cmd = exec.Command(h.bin, h.args...) //nolint:gosec,noctx // the built binary; end() ends it
 	h.cmd.Stdout, h.cmd.Stderr = h.Out, h.Out
 	h.cmd.SysProcAttr = DieWithParent()
@@ -103,9 +112,18 @@ func (h *Hub) Start() {
 		_ = cmd.Wait() // the exit code is read from ProcessState
 		close(done)
 	}()
-	if !until(h.tb.Context(), startWithin, func() bool { return h.ended() || h.ready() }) || h.ended() {
-		h.tb.Fatalf("the hub did not become ready (exit code %d):\n%s", h.exitCode(), h.Out)
+}
+
+// Stumble starts the hub again and kills it after so long, ready or not.
+func (h *Hub) Stumble(after time.Duration) {
+	h.tb.Helper()
+	h.spawn()
+	select {
+	case <-h.done:
+		h.tb.Fatalf("the hub ended by itself, with %d:\n%s", h.exitCode(), h.Out)
+	case <-time.After(after):
 	}
+	h.Kill()
 }
 
 // ready reports whether the process that runs now says that it is ready.

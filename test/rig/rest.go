@@ -46,6 +46,8 @@ func (h *Hub) HTTPClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig:   h.TLS(),
 		DisableKeepAlives: true,
+		// Whoever sends "Expect: 100-continue" waits for a refusal before the body.
+		ExpectContinueTimeout: requestWithin,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, network, addr)

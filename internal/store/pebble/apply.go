@@ -125,7 +125,7 @@ func (r *records) current(key string) (row, bool, error) {
 		return row{}, false, nil
 	}
 	if err != nil {
-		return row{}, false, fmt.Errorf("%q: %w", key, translate(err))
+		return row{}, false, fmt.Errorf("%q: %w", key, r.translator.translate(err))
 	}
 	old, err := decodeRow(value, true)
 	old.value = nil

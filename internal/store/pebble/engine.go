@@ -25,7 +25,8 @@ type Options struct {
 	Log *slog.Logger
 	// Fatal ends the process: a flush failed, and what was written since the last good
 	// one may be lost. Nil logs the error and exits with status 74 (EX_IOERR). If it
-	// returns, every write fails from then on.
+	// returns, as in tests, the calls that met the failure never do, and later writes
+	// fail.
 	Fatal func(error)
 	// ReserveBytes is the free space below which writes are refused with store.ErrFull
 	// while reads go on; 0 is 256 MiB.
@@ -63,6 +64,7 @@ type health struct {
 	// fixed
 
 	fatal func(error)
+	down  chan struct{} // closed by the first failure
 
 	// shared
 
@@ -73,10 +75,15 @@ type health struct {
 // errFailed is what every write gets after a failed flush, if Fatal returned.
 var errFailed = errors.New("pebble: a flush failed, the engine must be restarted")
 
-// fail reports the first failed flush and refuses every write from then on.
-func (h *health) fail(err error) {
+// end reports the first failed flush, which ends the process. It does not return:
+// nobody may take what was under way for done, or try it again.
+func (h *health) end(err error) {
 	h.failed.Store(true)
-	h.once.Do(func() { h.fatal(err) })
+	h.once.Do(func() {
+		close(h.down)
+		h.fatal(err)
+	})
+	select {}
 }
 
 // Open opens the engine in o.Dir, or makes it. A folder written by a newer version is
@@ -94,26 +101,28 @@ func Open(o Options) (*Engine, error) {
 			os.Exit(exitIO)
 		}
 	}
-	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("pebble: make %s: %w", o.Dir, err)
+	if err := makeFolder(o.FS, o.Dir); err != nil {
+		return nil, err
 	}
 	if err := checkFormat(o.FS, o.Dir); err != nil {
 		return nil, err
 	}
 	e := &Engine{space: newSpace(o), stop: make(chan struct{})}
-	e.health.fatal = o.Fatal
-	fs := vfs.OnDiskFull(o.FS, e.space.exhausted)
+	e.health.fatal, e.health.down = o.Fatal, make(chan struct{})
+	fs := &guard{FS: vfs.OnDiskFull(o.FS, e.space.exhausted), health: &e.health, stop: e.stop}
 
-	recordsDB, err := kv.Open(fs.PathJoin(o.Dir, "records"), e.recordOptions(fs, o))
+	inRecords := newTranslator(fs.PathJoin(o.Dir, "records"), o.Log)
+	recordsDB, err := openInstance(inRecords, e.recordOptions(fs, o, inRecords))
 	if err != nil {
-		return nil, fmt.Errorf("pebble: open records: %w", translate(err))
+		return nil, err
 	}
-	logDB, err := kv.Open(fs.PathJoin(o.Dir, "log"), e.logOptions(fs, o))
+	inLog := newTranslator(fs.PathJoin(o.Dir, "log"), o.Log)
+	logDB, err := openInstance(inLog, e.logOptions(fs, o, inLog))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("pebble: open log: %w", translate(err)), recordsDB.Close())
+		return nil, errors.Join(err, recordsDB.Close())
 	}
-	e.records = &records{db: recordsDB, engine: e, seed: maphash.MakeSeed()}
-	e.events = &eventLog{db: logDB, engine: e}
+	e.records = &records{db: recordsDB, engine: e, seed: maphash.MakeSeed(), translator: inRecords}
+	e.events = &eventLog{db: logDB, engine: e, translator: inLog}
 	generation, err := e.records.nextGeneration()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("pebble: store the generation: %w", err), recordsDB.Close(), logDB.Close())
@@ -123,6 +132,18 @@ func Open(o Options) (*Engine, error) {
 	e.space.check()
 	e.wg.Go(func() { e.space.watch(e.stop) })
 	return e, nil
+}
+
+// openInstance opens one Pebble in its folder.
+func openInstance(t *translator, o *kv.Options) (*kv.DB, error) {
+	if err := makeFolder(o.FS, t.dir); err != nil {
+		return nil, err
+	}
+	db, err := kv.Open(t.dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("pebble: open %s: %w", t.dir, t.translate(err))
+	}
+	return db, nil
 }
 
 // Records gives the records of the engine.
@@ -141,11 +162,16 @@ func (e *Engine) Full() bool { return e.space.full.Load() }
 // store.ErrClosed. After a failed flush there is nothing to close: Pebble is left as
 // it is.
 func (e *Engine) Close() error {
-	if !e.gate.close() {
+	empty, first := e.gate.close()
+	if !first {
 		return nil
 	}
 	close(e.stop)
 	e.wg.Wait()
+	select {
+	case <-empty:
+	case <-e.health.down:
+	}
 	if e.health.failed.Load() {
 		return errFailed
 	}
@@ -153,19 +179,12 @@ func (e *Engine) Close() error {
 }
 
 // write applies a batch and says whether it can be taken for done.
-func (e *Engine) write(db *kv.DB, b *kv.Batch, o *kv.WriteOptions) (err error) {
+func (e *Engine) write(db *kv.DB, b *kv.Batch, o *kv.WriteOptions) error {
 	if e.health.failed.Load() {
 		return errFailed
 	}
-	defer func() {
-		// Pebble panics where a write-ahead log cannot be closed or made.
-		if r := recover(); r != nil {
-			e.health.fail(fmt.Errorf("pebble: %v", r))
-			err = errFailed
-		}
-	}()
 	if err := db.Apply(b, o); err != nil {
-		return translate(err)
+		return err
 	}
 	if e.health.failed.Load() {
 		return errFailed

@@ -68,9 +68,5 @@ func writeFormat(fsys vfs.FS, dir string) error {
 	if err := fsys.Rename(temporary, fsys.PathJoin(dir, formatFile)); err != nil {
 		return fmt.Errorf("pebble: mark %s: %w", dir, err)
 	}
-	d, err := fsys.OpenDir(dir)
-	if err != nil {
-		return fmt.Errorf("pebble: open %s: %w", dir, err)
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncFolder(fsys, dir)
 }

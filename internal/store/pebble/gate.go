@@ -6,7 +6,7 @@ import (
 	"github.com/berth-iot/berth/internal/store"
 )
 
-// gate lets calls in until it is closed, and closing waits for those inside. A call
+// gate lets calls in until it is closed, and tells when those inside have left. A call
 // inside may enter again.
 type gate struct {
 	// guarded by mu
@@ -38,20 +38,18 @@ func (g *gate) leave() {
 	}
 }
 
-// close shuts the gate and waits until nobody is inside. Only the first call does;
-// it reports whether this was the first.
-func (g *gate) close() bool {
+// close shuts the gate, gives the channel that is closed when nobody is inside, and
+// says whether this was the first call.
+func (g *gate) close() (empty <-chan struct{}, first bool) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.closed {
-		g.mu.Unlock()
-		return false
+		return g.empty, false
 	}
 	g.closed = true
 	g.empty = make(chan struct{})
 	if g.inside == 0 {
 		close(g.empty)
 	}
-	g.mu.Unlock()
-	<-g.empty
-	return true
+	return g.empty, true
 }

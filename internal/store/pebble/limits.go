@@ -20,6 +20,14 @@ const (
 	// claimShards is the number of maps that claims are spread over.
 	claimShards = 64
 
+	// retryPause is how long a failed write of a table waits before Pebble hears of it and
+	// tries again.
+	retryPause = 100 * time.Millisecond
+	// tellEvery is how often the operator is told of background work that fails.
+	tellEvery = 10 * time.Second
+	// maxTold is how many damaged places the operator is told of.
+	maxTold = 256
+
 	// scanCheck is how many records a scan passes between looks at its context.
 	scanCheck = 256
 

@@ -18,8 +18,13 @@ const markSize = 16
 type eventLog struct {
 	// fixed
 
-	db     *kv.DB
-	engine *Engine
+	db         *kv.DB
+	engine     *Engine
+	translator *translator
+
+	// shared
+
+	damaged damaged
 }
 
 var _ store.Log = (*eventLog)(nil)
@@ -76,7 +81,7 @@ func (l *eventLog) iterate(prefix string, partition uint32) (*kv.Iterator, error
 		LowerBound: logKey(prefix, partition, 0),
 		UpperBound: partitionEnd(prefix, partition),
 	})
-	return it, translate(err)
+	return it, l.translator.translate(err)
 }
 
 // Read implements store.Log. A damaged block ends the answer; the read that begins at
@@ -98,9 +103,9 @@ func (l *eventLog) Read(partition uint32, from uint64, maxBytes int) ([]store.St
 	var out []store.Stored
 	size := 0
 	for ; ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
+		value, err := l.value(it, partition)
 		if err != nil {
-			return refuse(out, err, it)
+			return l.refuse(out, err, it)
 		}
 		if len(out) > 0 && size+len(value) > maxBytes {
 			break
@@ -112,19 +117,35 @@ func (l *eventLog) Read(partition uint32, from uint64, maxBytes int) ([]store.St
 		}
 	}
 	if err := it.Error(); err != nil {
-		return refuse(out, err, it)
+		return l.refuse(out, err, it)
 	}
-	return out, translate(it.Close())
+	return out, l.translator.translate(it.Close())
+}
+
+// value reads the block the iterator stands at, unless it is known to be damaged.
+func (l *eventLog) value(it *kv.Iterator, partition uint32) ([]byte, error) {
+	at := place{partition: partition, first: logSequence(it.Key())}
+	if err := l.damaged.known(at); err != nil {
+		return nil, err
+	}
+	value, err := it.ValueAndErr()
+	if err = l.translator.translate(err); errors.Is(err, store.ErrCorrupt) {
+		l.damaged.remember(at, err)
+	}
+	return value, err
 }
 
 // refuse ends a read at a damaged block: what was read before it is given, and only a
 // read that begins there is refused.
-func refuse(out []store.Stored, err error, it *kv.Iterator) ([]store.Stored, error) {
+func (l *eventLog) refuse(out []store.Stored, err error, it *kv.Iterator) ([]store.Stored, error) {
 	closed := it.Close() // reports the same damage again
 	if len(out) > 0 {
 		return out, nil //nolint:nilerr // the next read begins at the damage and reports it
 	}
-	return nil, translate(errors.Join(err, closed))
+	if err == nil {
+		err = closed
+	}
+	return nil, l.translator.translate(err)
 }
 
 // Trim implements store.Log: one range deletion for blocks and one for marks, in one
@@ -146,6 +167,7 @@ func (l *eventLog) Trim(partition uint32, before uint64) error {
 	if err := l.engine.write(l.db, batch, kv.NoSync); err != nil {
 		return fmt.Errorf("trim partition %d: %w", partition, err)
 	}
+	l.damaged.forget(partition, before)
 	return batch.Close()
 }
 
@@ -165,13 +187,13 @@ func (l *eventLog) Tails(partitions uint32) ([]store.Tail, error) {
 		if it.Last() {
 			value, err := it.ValueAndErr()
 			if err != nil {
-				return nil, errors.Join(fmt.Errorf("end of partition %d: %w", p, translate(err)), it.Close())
+				return nil, errors.Join(fmt.Errorf("end of partition %d: %w", p, l.translator.translate(err)), it.Close())
 			}
 			tail.First = logSequence(it.Key())
 			tail.Value = append(make([]byte, 0, len(value)), value...)
 		}
 		if err := it.Close(); err != nil {
-			return nil, fmt.Errorf("end of partition %d: %w", p, translate(err))
+			return nil, fmt.Errorf("end of partition %d: %w", p, l.translator.translate(err))
 		}
 		tails = append(tails, tail)
 	}
@@ -195,7 +217,7 @@ func (l *eventLog) Marks(partition uint32) ([]store.Mark, error) {
 			err = fmt.Errorf("%w: a mark of %d bytes", store.ErrCorrupt, len(value))
 		}
 		if err != nil {
-			return nil, errors.Join(translate(err), it.Close())
+			return nil, errors.Join(l.translator.translate(err), it.Close())
 		}
 		marks = append(marks, store.Mark{
 			Sequence: logSequence(it.Key()),
@@ -203,5 +225,5 @@ func (l *eventLog) Marks(partition uint32) ([]store.Mark, error) {
 			Time:     time.UnixMilli(int64(binary.LittleEndian.Uint64(value[8:]))).UTC(),
 		})
 	}
-	return marks, translate(it.Close())
+	return marks, l.translator.translate(it.Close())
 }

@@ -3,6 +3,7 @@ package pebble
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	kv "github.com/cockroachdb/pebble/v2"
@@ -16,13 +17,13 @@ import (
 const formatVersion = kv.FormatValueSeparation
 
 // common is what both instances share.
-func (e *Engine) common(fs vfs.FS, o Options, instance string) *kv.Options {
-	l := o.Log.With(slog.String("instance", instance))
+func (e *Engine) common(fs vfs.FS, o Options, t *translator) *kv.Options {
+	l := o.Log.With(slog.String("dir", t.dir))
 	return &kv.Options{
 		FS:                          fs,
 		FormatMajorVersion:          formatVersion,
-		Logger:                      logger{log: l, fail: e.health.fail},
-		EventListener:               listener(l),
+		Logger:                      logger{log: l, fail: e.health.end},
+		EventListener:               listener(l, t),
 		MemTableSize:                memTable,
 		MemTableStopWritesThreshold: memTables,
 		BytesPerSync:                1 << 20,
@@ -31,8 +32,8 @@ func (e *Engine) common(fs vfs.FS, o Options, instance string) *kv.Options {
 }
 
 // recordOptions: small values read at random.
-func (e *Engine) recordOptions(fs vfs.FS, o Options) *kv.Options {
-	p := e.common(fs, o, "records")
+func (e *Engine) recordOptions(fs vfs.FS, o Options, t *translator) *kv.Options {
+	p := e.common(fs, o, t)
 	p.CacheSize = recordsCache
 	if o.CacheBytes > 0 {
 		p.CacheSize = o.CacheBytes
@@ -47,8 +48,8 @@ func (e *Engine) recordOptions(fs vfs.FS, o Options) *kv.Options {
 // logOptions: blocks written in order, read in order, dropped by range
 // (telemetry-log 6). Target file size and level-0 threshold stay at their defaults:
 // larger files straddle partitions and are rewritten.
-func (e *Engine) logOptions(fs vfs.FS, o Options) *kv.Options {
-	p := e.common(fs, o, "log")
+func (e *Engine) logOptions(fs vfs.FS, o Options, t *translator) *kv.Options {
+	p := e.common(fs, o, t)
 	p.CacheSize = logCache
 	p.L0StopWritesThreshold = 64
 	p.FlushDelayDeleteRange = 2 * time.Second // or an idle log never returns space
@@ -68,14 +69,15 @@ func (e *Engine) logOptions(fs vfs.FS, o Options) *kv.Options {
 }
 
 // listener tells the operator what Pebble found behind our back.
-func listener(l *slog.Logger) *kv.EventListener {
+func listener(l *slog.Logger, t *translator) *kv.EventListener {
+	var told atomic.Int64 // when background work was last reported, Unix nanoseconds
 	return &kv.EventListener{
 		BackgroundError: func(err error) {
-			l.Warn("background work of the store failed and will be tried again", slog.Any("err", err))
+			if now, last := time.Now().UnixNano(), told.Load(); now-last > int64(tellEvery) && told.CompareAndSwap(last, now) {
+				l.Warn("background work of the store failed and is tried again", slog.Any("err", err))
+			}
 		},
-		DataCorruption: func(i kv.DataCorruptionInfo) {
-			l.Error("stored data is damaged; reads of this file are refused", slog.String("file", i.Path), slog.Any("err", i.Details))
-		},
+		DataCorruption: func(i kv.DataCorruptionInfo) { t.damaged(i.Path, i.Details) },
 		WriteStallBegin: func(i kv.WriteStallBeginInfo) {
 			l.Warn("writes to the store are stalled until flushes catch up", slog.String("reason", i.Reason))
 		},

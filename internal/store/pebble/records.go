@@ -22,9 +22,10 @@ const revCounterBits = 40
 type records struct {
 	// fixed
 
-	db     *kv.DB
-	seed   maphash.Seed
-	engine *Engine
+	db         *kv.DB
+	seed       maphash.Seed
+	translator *translator
+	engine     *Engine
 
 	// shared
 
@@ -42,7 +43,7 @@ func (r *records) nextGeneration() (uint64, error) {
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
 	case err != nil:
-		return 0, translate(err)
+		return 0, r.translator.translate(err)
 	default:
 		if len(value) != 8 {
 			return 0, errors.Join(fmt.Errorf("%w: a generation of %d bytes", store.ErrCorrupt, len(value)), closer.Close())
@@ -78,7 +79,7 @@ func (r *records) Get(ctx context.Context, key string) (store.Record, error) {
 	defer r.engine.gate.leave()
 	value, closer, err := r.db.Get(spaceKey(spaceRecord, key))
 	if err != nil {
-		return store.Record{}, fmt.Errorf("get %q: %w", key, translate(err))
+		return store.Record{}, fmt.Errorf("get %q: %w", key, r.translator.translate(err))
 	}
 	row, err := decodeRow(value, false)
 	out := store.Record{Key: key, Rev: row.rev, Value: append([]byte(nil), row.value...)}
@@ -99,7 +100,7 @@ func (r *records) Counter(ctx context.Context, key string) (int64, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("counter %q: %w", key, translate(err))
+		return 0, fmt.Errorf("counter %q: %w", key, r.translator.translate(err))
 	}
 	var a adder
 	if err := errors.Join(a.MergeNewer(value), closer.Close()); err != nil {

@@ -64,7 +64,7 @@ func (r *records) walk(ctx context.Context, lower, upper []byte, f func(*kv.Iter
 	defer r.engine.gate.leave()
 	it, err := r.db.NewIterWithContext(ctx, &kv.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return translate(err)
+		return r.translator.translate(err)
 	}
 	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
@@ -73,12 +73,12 @@ func (r *records) walk(ctx context.Context, lower, upper []byte, f func(*kv.Iter
 		}
 		more, err := f(it)
 		if err != nil {
-			return errors.Join(translate(err), it.Close())
+			return errors.Join(r.translator.translate(err), it.Close())
 		}
 		if !more {
 			break
 		}
 	}
 	// Close reports what ended the loop.
-	return translate(it.Close())
+	return r.translator.translate(it.Close())
 }
