@@ -11,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -82,6 +83,56 @@ func TestLingerIsBounded(t *testing.T) {
 	}
 	if lot.Len() != 0 {
 		t.Error("the connection did not leave")
+	}
+}
+
+// halves is a pipe whose write side can be closed alone, as a socket's can.
+type halves struct {
+	net.Conn
+
+	ended bool
+}
+
+func (h *halves) CloseWrite() error { h.ended = true; return nil }
+
+// After our last words the peer may go on speaking for a moment: a reset, which
+// closing at once would send, could overtake them.
+func TestPeerMayFinishItsSentence(t *testing.T) {
+	over := newTalk(func(turn *Turn) error { turn.Out = append(turn.Out, "no"...); return io.EOF })
+	for name, end := range map[string]func(*Conn){
+		"Leave": func(c *Conn) { c.Leave([]byte("no")) },
+		"Run":   func(c *Conn) { c.Run(over, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, peer := net.Pipe()
+				half := &halves{Conn: here}
+				c, err := New(Config{}).Admit(half, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var wg sync.WaitGroup
+				wg.Go(func() { end(c) })
+				if _, err := io.ReadFull(peer, make([]byte, 2)); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if !half.ended {
+					t.Error("the write side is still open")
+				}
+				if _, err := peer.Write(make([]byte, 100_000)); err != nil {
+					t.Errorf("speaking on: %v", err)
+				}
+				start := time.Now()
+				if _, err := peer.Write(make([]byte, 2*lingerBytes)); err == nil {
+					t.Error("listened to without end")
+				}
+				if took := time.Since(start); took > lingerFor {
+					t.Errorf("lingered for %v", took)
+				}
+				wg.Wait()
+			})
+		})
 	}
 }
 
