@@ -53,7 +53,7 @@ func startMosquitto(ctx context.Context, dir string) (*server, error) {
 	}
 	pair := filepath.Join(dir, "berth", "pki", "server-ecdsa.pem")
 	conf := filepath.Join(dir, "mosquitto.conf")
-	text := fmt.Sprintf("listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\nallow_anonymous true\npersistence false\n"+
+	text := fmt.Sprintf("listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"+
 		"max_inflight_messages 0\nmax_queued_messages 0\nuser root\nlog_type error\n", port, pair, pair)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, err
