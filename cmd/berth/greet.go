@@ -34,8 +34,11 @@ func (in *installation) greet(d *doors, con *console) {
 		}
 	}
 	if name := in.hosts.First(); !strings.Contains(name, ".") {
-		fmt.Fprintf(&b, "Some clients want a host name of two labels. To serve one, add this line to the hosts file of the\n"+
-			"client's machine and start the hub with --host %s.localtest:\n  127.0.0.1 %s.localtest\n", in.hosts.Hub(), in.hosts.Hub())
+		if name == "localhost" {
+			name = "hub"
+		}
+		fmt.Fprintf(&b, "Some clients want a host name of two labels. To serve one, start the hub with --host %[1]s.localtest\n"+
+			"and add this line to the hosts file of the clients' machine:\n  127.0.0.1 %[1]s.localtest\n", name)
 	}
 	fmt.Fprintf(&b, "First device: berth device add dev1%s\n", in.dataHint())
 	if err := con.line("%s", strings.TrimSuffix(b.String(), "\n")); err != nil {
