@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/berth-iot/berth/internal/config"
+	"github.com/berth-iot/berth/internal/diagnosis"
 	"github.com/berth-iot/berth/internal/hub"
 	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/park"
@@ -40,6 +41,7 @@ type installation struct {
 	engine    *pebble.Engine
 	telemetry *telemetry.Log
 	reslog    *reslog.Log
+	diagnosis *diagnosis.Diagnosis // nil: switched off
 	presence  *presence.Presence
 	registry  *registry.Registry
 	hub       *hub.Hub
@@ -164,8 +166,11 @@ func (in *installation) openServices(_ context.Context, _ *console) (err error) 
 		return err
 	}
 	in.opened(in.telemetry.Close)
+	if err := in.openDiagnosis(); err != nil { //nolint:contextcheck // what is known of conflicts is stored though the start was interrupted
+		return err
+	}
 	in.presence, err = presence.New(presence.Config{
-		Claims: in.engine.Claims(), Records: in.engine.Records(), Sink: hub.Sinks{metrics, in.reslog},
+		Claims: in.engine.Claims(), Records: in.engine.Records(), Sink: in.sinks(metrics),
 		Logger: in.log, Grace: in.cfg.SAS.ExpiryGrace.Std(),
 	})
 	if err != nil {
@@ -179,17 +184,37 @@ func (in *installation) openServices(_ context.Context, _ *console) (err error) 
 	if err != nil {
 		return err
 	}
-	in.hub, err = hub.New(hub.Config{
+	return in.openCore(metrics)
+}
+
+// openCore makes the hub of the services.
+func (in *installation) openCore(metrics *hub.Metrics) (err error) {
+	cfg := hub.Config{
 		Keys: in.registry, Presence: in.presence, Telemetry: in.telemetry,
 		Refusals: in.reslog, Metrics: metrics, Logger: in.log,
-	})
-	if err != nil {
+	}
+	if in.diagnosis != nil {
+		cfg.Refusals, cfg.Afterlives = refusals{in.reslog, in.diagnosis}, in.diagnosis
+	}
+	if in.hub, err = hub.New(cfg); err != nil {
 		return err
 	}
 	in.registry.Watch(in.hub.Changed)
 	in.registry.WatchCAs(in.hub.AuthorityRemoved)
+	if in.diagnosis != nil {
+		in.registry.Watch(in.forget) // after the hub has ended its sessions
+	}
 	in.opened(func() error { in.hub.Close(); return nil })
 	return nil
+}
+
+// sinks are all that are told of connections.
+func (in *installation) sinks(metrics *hub.Metrics) hub.Sinks {
+	sinks := hub.Sinks{metrics, in.reslog}
+	if in.diagnosis != nil {
+		sinks = append(sinks, in.diagnosis)
+	}
+	return sinks
 }
 
 // nonZero keeps a configured "no skew at all" from being taken for "the default".

@@ -44,7 +44,9 @@ type commands struct {
 	Device           deviceCmd           `cmd:"" help:"Register, show, change and remove devices."`
 	Module           moduleCmd           `cmd:"" help:"Register, show and remove modules of devices."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print the connection string of a policy, a device or a module."`
-	Monitor          monitorCmd          `cmd:"" help:"Show the messages that devices send."`
+	Monitor          monitorCmd          `cmd:"" help:"Show the messages that devices send, or their connections."`
+	Explain          explainCmd          `cmd:"" help:"Say who displaced a device's connection, what it was, how sure that is, and what to do."`
+	Conflicts        conflictsCmd        `cmd:"" help:"List the conflicts between clients of one identity, over the fleet."`
 	Logs             logsCmd             `cmd:"" help:"Show the resource log: who connected, who was disconnected, and why."`
 	CA               caCmd               `cmd:"" name:"ca" help:"The hub's own CA, and the CAs whose device certificates it accepts."`
 	Config           configCmd           `cmd:"" help:"Check and print the configuration."`

@@ -16,8 +16,14 @@ import (
 	"github.com/berth-iot/berth/internal/iot"
 )
 
-// monitorCmd is "berth monitor".
+// monitorCmd is "berth monitor". Without a word behind it, it shows messages.
 type monitorCmd struct {
+	Messages    monitorMessagesCmd    `cmd:"" default:"withargs" help:"Show the messages that devices send (the default)."`
+	Connections monitorConnectionsCmd `cmd:"" help:"Show every connect and disconnect of devices as it happens."`
+}
+
+// monitorMessagesCmd is "berth monitor messages".
+type monitorMessagesCmd struct {
 	hubFlags
 	jsonFlag
 
@@ -33,7 +39,7 @@ type monitorCmd struct {
 
 // Run shows messages until the stream ends or the command is interrupted, which is
 // its ordinary end.
-func (c *monitorCmd) Run(ctx context.Context, con *console) error {
+func (c *monitorMessagesCmd) Run(ctx context.Context, con *console) error {
 	query, err := c.query()
 	if err != nil {
 		return err
@@ -65,7 +71,7 @@ func followed(ctx context.Context, err error) error {
 	}
 }
 
-func (c *monitorCmd) query() (client.EventQuery, error) {
+func (c *monitorMessagesCmd) query() (client.EventQuery, error) {
 	q := client.EventQuery{
 		Partition: c.Partition, Device: c.Device, Module: c.Module, FromSequence: c.FromSequence, Max: c.Max, NoFollow: c.NoFollow,
 	}

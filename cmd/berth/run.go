@@ -143,6 +143,7 @@ func handshake(cfg *tls.Config, ids *atomic.Uint64) mqtt.Handshake {
 		facts := &device.Conn{
 			ID: ids.Add(1), Transport: device.MQTT, Accepted: time.Now(),
 			Listener: nc.LocalAddr().String(), Remote: addrOf(nc.RemoteAddr()), Local: addrOf(nc.LocalAddr()),
+			Kernel: device.Kernel(nc),
 		}
 		conn, told, err := pki.Handshake(ctx, nc, cfg)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // site is what the HTTPS and operators' ports are made of.
 func (in *installation) site(devices *mqtt.Server, ids *atomic.Uint64, ready func() error) web.Config {
-	return web.Config{
+	cfg := web.Config{
 		Identities: in.registry, Population: in.registry, Authorities: in.registry,
 		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, ResourceLog: in.reslog, Failures: in.reslog,
 		Connected: func() int64 { return int64(in.presence.Connected()) },
@@ -25,6 +25,10 @@ func (in *installation) site(devices *mqtt.Server, ids *atomic.Uint64, ready fun
 		Ready:    ready,
 		Logger:   in.log,
 	}
+	if in.diagnosis != nil {
+		cfg.Diagnosis = in.diagnosis // not a typed nil
+	}
+	return cfg
 }
 
 // events shows the telemetry log to a transport.

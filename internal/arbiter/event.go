@@ -16,6 +16,9 @@ type Claim struct {
 	// it offline any more, because it is dead or cut off; zero if none, and always zero
 	// on a single node.
 	After Epoch
+	// Until is the end of the lease that came with the claim; zero on a single node,
+	// where nothing lapses.
+	Until time.Time
 }
 
 // Release says that the session of Epoch ended by itself: a goodbye, a lost
@@ -23,8 +26,7 @@ type Claim struct {
 type Release struct{ Epoch Epoch }
 
 // Alive says that the store renewed the lease of Epoch: this node may act for it
-// until Until. On a single node there are no leases, and an epoch that never saw
-// Alive does not lapse.
+// until Until.
 type Alive struct {
 	Epoch Epoch
 	Until time.Time

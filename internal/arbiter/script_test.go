@@ -22,6 +22,7 @@ func TestScripts(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
 			nodes := make(map[string]*State)
 			datadriven.RunTest(t, name, func(t *testing.T, d *datadriven.TestData) string {
+				t.Helper()
 				return play(t, nodes, d)
 			})
 		})
@@ -52,7 +53,11 @@ func play(t *testing.T, nodes map[string]*State, d *datadriven.TestData) string 
 	s, now := nodes[node], moment(at)
 	switch d.Cmd {
 	case "claim":
-		return show(start, s.Step(now, Claim{Epoch: e, After: epoch(t, after)}))
+		ev := Claim{Epoch: e, After: epoch(t, after)}
+		if until != "0s" {
+			ev.Until = moment(until)
+		}
+		return show(start, s.Step(now, ev))
 	case "release":
 		return show(start, s.Step(now, Release{e}))
 	case "alive":

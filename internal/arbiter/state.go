@@ -38,7 +38,7 @@ func (s *State) Step(now time.Time, ev Event) []Action {
 	}
 	switch ev := ev.(type) {
 	case Claim:
-		return s.claim(out, ev)
+		return s.claim(now, out, ev)
 	case Release:
 		return s.release(out, ev.Epoch)
 	case Alive:
@@ -57,11 +57,11 @@ func (s *State) Step(now time.Time, ev Event) []Action {
 	return out
 }
 
-// claim grants the epoch if it is the greatest known.
-func (s *State) claim(out []Action, ev Claim) []Action {
+// claim grants the epoch if it is the greatest known and its lease has not ended.
+func (s *State) claim(now time.Time, out []Action, ev Claim) []Action {
 	e := ev.Epoch
 	switch {
-	case e == s.held:
+	case e == s.floor:
 		return out // an epoch is granted once
 	case !s.floor.Less(e):
 		// Slower than a newcomer that came after it: fenced before it ever acted.
@@ -76,8 +76,17 @@ func (s *State) claim(out []Action, ev Claim) []Action {
 	case !ev.After.IsZero():
 		out = append(out, Announce{Epoch: ev.After})
 	}
-	s.floor, s.held, s.until = e, e, time.Time{}
-	return append(out, Grant{Epoch: e}, Announce{Epoch: e, Online: true})
+	s.floor = e
+	if !ev.Until.IsZero() && !now.Before(ev.Until) {
+		// The answer took so long that the store may have given the identity away.
+		return append(out, Fence{Epoch: e, Cause: Lapsed})
+	}
+	s.held, s.until = e, ev.Until
+	out = append(out, Grant{Epoch: e}, Announce{Epoch: e, Online: true})
+	if !ev.Until.IsZero() {
+		out = append(out, Arm{At: ev.Until})
+	}
+	return out
 }
 
 // release forgets e if it holds; a late goodbye changes nothing.

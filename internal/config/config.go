@@ -27,6 +27,7 @@ type Config struct {
 	SAS         SAS         `toml:"sas"`
 	Telemetry   Telemetry   `toml:"telemetry"`
 	ResourceLog ResourceLog `toml:"resource_log"`
+	Diagnosis   Diagnosis   `toml:"diagnosis"`
 	Limits      Limits      `toml:"limits"`
 	Log         Log         `toml:"log"`
 }
@@ -56,6 +57,11 @@ type ResourceLog struct {
 	MaxBackups int      `toml:"max_backups"` // files kept beside the current one; 0: any number
 	MaxAge     Duration `toml:"max_age"`     // files older than this go; 0: never
 	Stdout     bool     `toml:"stdout"`      // write it to standard output too
+}
+
+// Diagnosis says whether conflicts between clients of one identity are explained.
+type Diagnosis struct {
+	Enabled bool `toml:"enabled"` // false: nothing is kept of conflicts, and nobody is told what they were
 }
 
 // Limits bound what strangers cost.
@@ -94,6 +100,7 @@ func Default() Config {
 			MaxBackups: 10,
 			MaxAge:     Duration(30 * 24 * time.Hour),
 		},
+		Diagnosis: Diagnosis{Enabled: true},
 		Limits: Limits{
 			UnauthenticatedPerAddress: 1024,
 			Unauthenticated:           2730, // 64 MiB at 24 KiB each (architecture 6)

@@ -39,6 +39,9 @@ type Session interface {
 	Err() error
 	// Close is idempotent; why tells a goodbye from a loss, a protocol error, a shutdown.
 	Close(why Goodbye)
+	// Afterlife tells what was seen of the peer after a displacement. It is called at most
+	// once, after Close, by whoever holds the socket.
+	Afterlife(a Afterlife)
 }
 
 // Hello is what a client said of itself when it asked to speak for an identity.

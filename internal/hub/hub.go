@@ -32,28 +32,36 @@ type refusals interface {
 	Refused(hello device.Hello, err error, at time.Time)
 }
 
+// afterlives is told what was seen of displaced connections: once each, at most five
+// seconds after the displacement, under the device.Conn.ID of the loser.
+type afterlives interface {
+	Afterlife(conn uint64, a device.Afterlife)
+}
+
 // Config is what a Hub is made of.
 type Config struct {
-	Keys      keys
-	Presence  *presence.Presence
-	Telemetry *telemetry.Log
-	Refusals  refusals
-	Metrics   *Metrics
-	Logger    *slog.Logger
-	Now       func() time.Time
+	Keys       keys
+	Presence   *presence.Presence
+	Telemetry  *telemetry.Log
+	Refusals   refusals
+	Afterlives afterlives // nil: nobody wants to know
+	Metrics    *Metrics
+	Logger     *slog.Logger
+	Now        func() time.Time
 }
 
 // Hub implements device.Core.
 type Hub struct {
 	// fixed
 
-	keys      keys
-	presence  *presence.Presence
-	telemetry *telemetry.Log
-	refusals  refusals
-	metrics   *Metrics
-	log       *slog.Logger
-	now       func() time.Time
+	keys       keys
+	presence   *presence.Presence
+	telemetry  *telemetry.Log
+	refusals   refusals
+	afterlives afterlives // nil: nobody wants to know
+	metrics    *Metrics
+	log        *slog.Logger
+	now        func() time.Time
 
 	// shared
 
@@ -70,7 +78,7 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		keys: cfg.Keys, presence: cfg.Presence, telemetry: cfg.Telemetry,
-		refusals: cfg.Refusals, metrics: cfg.Metrics, log: cfg.Logger, now: cfg.Now,
+		refusals: cfg.Refusals, afterlives: cfg.Afterlives, metrics: cfg.Metrics, log: cfg.Logger, now: cfg.Now,
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -112,12 +120,12 @@ func (h *Hub) open(ctx context.Context, hello device.Hello, wake func()) (*sessi
 	// session to end; so it is checked again. Whoever changes one later finds this seat.
 	if h.changes.Load() != seen {
 		if _, err := h.keys.Authenticate(ctx, hello.Identity, hello.Host, hello.Credential); err != nil {
-			s.endWith(fault.Of(err), fault.Detail(err))
+			s.endWith(fault.Of(err), fault.Detail(err)) //nolint:contextcheck // the end must be told, also when the client's context is over
 			return nil, err
 		}
 	}
 	if err := s.resume(ctx); err != nil {
-		s.endWith(fault.Of(err), fault.Detail(err))
+		s.endWith(fault.Of(err), fault.Detail(err)) //nolint:contextcheck // the same
 		return nil, err
 	}
 	if err := s.Err(); err != nil { // a newcomer was faster than our own answer

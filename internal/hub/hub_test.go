@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/berth-iot/berth/internal/device"
@@ -56,6 +57,16 @@ type witness struct {
 	mu      sync.Mutex
 	told    []string
 	endings []device.Ending
+	after   map[uint64][]device.Afterlife // by connection
+}
+
+func (w *witness) Afterlife(conn uint64, a device.Afterlife) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.after == nil {
+		w.after = make(map[uint64][]device.Afterlife)
+	}
+	w.after[conn] = append(w.after[conn], a)
 }
 
 func (w *witness) Connected(p device.Party) {
@@ -102,40 +113,40 @@ type engine interface {
 }
 
 // newRig makes a hub over an engine, nil for one in memory.
-func newRig(t testing.TB, engine engine) *rig {
-	t.Helper()
+func newRig(tb testing.TB, engine engine) *rig {
+	tb.Helper()
 	if engine == nil {
 		engine = storetest.New()
 	}
 	r := &rig{keys: &keyring{barred: map[iot.Identity]bool{}}, witness: &witness{}}
 	var err error
 	if r.log, err = telemetry.Open(telemetry.Config{Log: engine.Log(), Partitions: 2}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p, err := presence.New(presence.Config{
 		Claims: engine.Claims(), Records: engine.Records(), Sink: Sinks{r.witness, metrics},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	r.Hub, err = New(Config{Keys: r.keys, Presence: p, Telemetry: r.log, Refusals: r.witness, Metrics: metrics})
+	r.Hub, err = New(Config{Keys: r.keys, Presence: p, Telemetry: r.log, Refusals: r.witness, Afterlives: r.witness, Metrics: metrics})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var once sync.Once
 	r.close = func() {
 		once.Do(func() {
 			r.Close()
 			if err := errors.Join(p.Close(context.Background()), r.log.Close(), engine.Close()); err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		})
 	}
-	t.Cleanup(r.close)
+	tb.Cleanup(r.close)
 	return r
 }
 
@@ -152,15 +163,15 @@ func (b bell) ring() {
 }
 
 // until waits for cond, looking again at each ring.
-func (b bell) until(t testing.TB, what string, cond func() bool) {
-	t.Helper()
+func (b bell) until(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
 	late := time.NewTimer(10 * time.Second)
 	defer late.Stop()
 	for !cond() {
 		select {
 		case <-b:
 		case <-late.C:
-			t.Fatalf("waited 10 s in vain: %s", what)
+			tb.Fatalf("waited 10 s in vain: %s", what)
 		}
 	}
 }
@@ -172,41 +183,41 @@ func hello(id iot.Identity, transport device.Transport) device.Hello {
 	}
 }
 
-func (r *rig) open(t testing.TB, h device.Hello) (device.Session, bell) {
-	t.Helper()
+func (r *rig) open(tb testing.TB, h device.Hello) (device.Session, bell) {
+	tb.Helper()
 	b := newBell()
-	s, err := r.Open(t.Context(), h, b.ring)
+	s, err := r.Open(tb.Context(), h, b.ring)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s, b
 }
 
-func publish(t testing.TB, s device.Session, bodies ...string) {
-	t.Helper()
+func publish(tb testing.TB, s device.Session, bodies ...string) {
+	tb.Helper()
 	for _, body := range bodies {
 		n, err := s.Append([]iot.Raw{{Source: iot.SourceBag, Body: []byte(body)}})
 		if n != 1 || err != nil {
-			t.Fatalf("append %q: %d, %v", body, n, err)
+			tb.Fatalf("append %q: %d, %v", body, n, err)
 		}
 	}
 }
 
 // bodies reads back what a device's partition holds, n events from the start.
-func (r *rig) bodies(t testing.TB, id string, n int) []string {
-	t.Helper()
+func (r *rig) bodies(tb testing.TB, id string, n int) []string {
+	tb.Helper()
 	reader, err := r.log.Reader(r.log.Partition(id), device.Start{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer reader.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(tb.Context(), 10*time.Second)
 	defer cancel()
 	var got []string
 	for len(got) < n {
 		events, err := reader.Next(ctx)
 		if err != nil {
-			t.Fatalf("read %d of %d events: %v", len(got), n, err)
+			tb.Fatalf("read %d of %d events: %v", len(got), n, err)
 		}
 		for _, e := range events {
 			got = append(got, string(e.Raw.Body))
@@ -247,6 +258,37 @@ func TestTakeoverFencesOldSession(t *testing.T) {
 	ends := r.witness.ends()
 	if len(ends) != 1 || ends[0].By == nil || !ends[0].Will || ends[0].By.Epoch == ends[0].Party.Epoch {
 		t.Errorf("endings %+v, want one, with the will sent and the newcomer named", ends)
+	}
+}
+
+// What was seen of a connection after its displacement is passed on once, and of no other
+// connection; its kernel is asked when the fence falls, and only then.
+func TestAfterlifeOfADisplacement(t *testing.T) {
+	r := newRig(t, nil)
+	asked := 0
+	kernel := func() device.TCP { asked++; return device.TCP{State: 1, Retransmits: 3} }
+	first, second := hello(dev1, device.MQTT), hello(dev1, device.MQTT)
+	first.Conn.ID, first.Conn.Kernel = 1, kernel
+	second.Conn.ID, second.Conn.Kernel = 2, kernel
+	old, _ := r.open(t, first)
+	young, _ := r.open(t, second)
+	old.Close(device.Goodbye{Kind: device.GoodbyeEnded})
+	seen := device.Afterlife{Kind: device.AfterlifeReset, After: time.Millisecond}
+	old.Afterlife(seen)
+	old.Afterlife(device.Afterlife{Kind: device.AfterlifeSilent})
+	young.Afterlife(seen) // it lives
+	young.Close(device.Goodbye{Kind: device.GoodbyeLost})
+	young.Afterlife(seen) // and was not displaced
+
+	r.witness.mu.Lock()
+	defer r.witness.mu.Unlock()
+	want := map[uint64][]device.Afterlife{1: {seen}}
+	if diff := cmp.Diff(want, r.witness.after); diff != "" {
+		t.Error(diff)
+	}
+	ends := r.witness.endings
+	if len(ends) != 2 || ends[0].TCP != kernel() || ends[1].TCP.Known() || asked != 2 {
+		t.Errorf("endings %+v with the kernel asked %d times, want it told of the displacement only", ends, asked-1)
 	}
 }
 
@@ -350,19 +392,19 @@ func TestChangeBetweenCheckAndClaim(t *testing.T) {
 	}
 }
 
-func subscribe(t testing.TB, s device.Session, b bell, tag uint64, op device.Operation) error {
-	t.Helper()
+func subscribe(tb testing.TB, s device.Session, b bell, tag uint64, op device.Operation) error {
+	tb.Helper()
 	if err := s.Do(device.Op{Tag: tag, What: op}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var got []device.Delivery
 	dst := make([]device.Delivery, 4)
-	b.until(t, "the operation ends", func() bool {
+	b.until(tb, "the operation ends", func() bool {
 		got = append(got, s.Take(dst, device.Room{Messages: 4})...)
 		return len(got) > 0
 	})
 	if len(got) != 1 || got[0].Tag != tag {
-		t.Fatalf("got %+v, want one result for tag %d", got, tag)
+		tb.Fatalf("got %+v, want one result for tag %d", got, tag)
 	}
 	return got[0].Err
 }

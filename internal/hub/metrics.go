@@ -38,16 +38,22 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			"Device and module connections ended, by error code (0 is a clean goodbye)."), []string{"transport", "code"}),
 		displacements: prometheus.NewCounterVec(counter("device_displacements_total",
 			"Connections closed because a newer one spoke for the same identity."), []string{"loser", "winner"}),
-		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "berth", Name: "device_sessions",
-			Help: "Device and module sessions open now (Azure: connectedDeviceCount)."}, []string{"transport"}),
+		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "berth", Name: "device_sessions",
+			Help: "Device and module sessions open now (Azure: connectedDeviceCount).",
+		}, []string{"transport"}),
 		messages: prometheus.NewCounter(counter("telemetry_messages_total",
 			"Telemetry messages on stable storage (Azure: d2c.telemetry.ingress.success).")),
 		bytes: prometheus.NewCounter(counter("telemetry_bytes_total",
 			"Bytes of telemetry on stable storage, log framing included.")),
-		commit: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "berth", Name: "telemetry_commit_seconds",
-			Help: "Time of one commit of the telemetry log, flush included.", Buckets: prometheus.ExponentialBuckets(50e-6, 2, 16)}),
-		batch: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "berth", Name: "telemetry_commit_messages",
-			Help: "Messages in one commit of the telemetry log.", Buckets: prometheus.ExponentialBuckets(1, 2, 16)}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "berth", Name: "telemetry_commit_seconds",
+			Help: "Time of one commit of the telemetry log, flush included.", Buckets: prometheus.ExponentialBuckets(50e-6, 2, 16),
+		}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "berth", Name: "telemetry_commit_messages",
+			Help: "Messages in one commit of the telemetry log.", Buckets: prometheus.ExponentialBuckets(1, 2, 16),
+		}),
 	}
 	for _, c := range []prometheus.Collector{m.connects, m.refusedTotal, m.disconnects, m.displacements, m.open, m.messages, m.bytes, m.commit, m.batch} {
 		if err := reg.Register(c); err != nil {

@@ -32,6 +32,7 @@ type session struct {
 
 	once  sync.Once
 	ended atomic.Pointer[end] // set once, after the fence has fallen
+	after atomic.Bool         // the afterlife was told
 
 	// guarded by mu
 
@@ -143,6 +144,15 @@ func (s *session) Close(why device.Goodbye) {
 	s.seat.Release(e.ending)
 }
 
+// Afterlife passes on what was seen of a displaced connection. See device.Session.
+func (s *session) Afterlife(a device.Afterlife) {
+	e := s.ended.Load()
+	displaced := e != nil && e.ending.By != nil
+	if displaced && s.hub.afterlives != nil && !s.after.Swap(true) {
+		s.hub.afterlives.Afterlife(s.party.Conn.ID, a)
+	}
+}
+
 // endWith ends a session that could not be handed to its transport.
 func (s *session) endWith(code fault.Code, reason string) {
 	e := s.finish(code, reason, nil, false)
@@ -163,6 +173,9 @@ func (s *session) finish(code fault.Code, reason string, by *device.Party, clean
 		e := &end{ending: device.Ending{
 			Party: s.party, At: s.hub.now(), Code: code, Reason: reason, By: by, Will: will != nil,
 		}}
+		if by != nil && s.party.Conn.Kernel != nil {
+			e.ending.TCP = s.party.Conn.Kernel()
+		}
 		appended, durable := s.writer.Appended(), s.writer.Durable()
 		if will != nil && appended > 0 {
 			appended-- // nobody waits for the will's acknowledgement

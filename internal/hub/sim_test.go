@@ -40,16 +40,17 @@ func TestSimWholeHub(t *testing.T) {
 		w := &simWorld{rig: newRig(t, nil), holder: map[iot.Identity]*simSession{}, log: map[string][]string{}}
 		defer w.rig.close()
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
-			w.step(rt, t)
+			w.step(t, rt)
 			w.check(rt)
 		}
-		w.checkLog(rt, t)
+		w.checkLog(t, rt)
 	})
 }
 
 var simIdentities = []iot.Identity{{Device: "a"}, {Device: "a", Module: "m"}, {Device: "b"}}
 
-func (w *simWorld) step(rt *rapid.T, t *testing.T) {
+func (w *simWorld) step(t *testing.T, rt *rapid.T) {
+	t.Helper()
 	id := rapid.SampledFrom(simIdentities).Draw(rt, "identity")
 	switch rapid.SampledFrom([]string{"open", "open", "append", "append", "close", "revoke", "late"}).Draw(rt, "step") {
 	case "open":
@@ -109,7 +110,8 @@ func (w *simWorld) check(rt *rapid.T) {
 }
 
 // checkLog waits until everything accepted is durable, then reads it back.
-func (w *simWorld) checkLog(rt *rapid.T, t *testing.T) {
+func (w *simWorld) checkLog(t *testing.T, rt *rapid.T) {
+	t.Helper()
 	for _, s := range w.all {
 		s.bell.until(t, "accepted messages become durable", func() bool { return s.Durable() == uint64(len(s.accepted)) })
 	}

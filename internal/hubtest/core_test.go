@@ -92,3 +92,13 @@ func TestRoomAndCommits(t *testing.T) {
 		t.Errorf("%d wakes, want 3", *woken)
 	}
 }
+
+func TestAfterlivesAreRecorded(t *testing.T) {
+	c := NewCore(Script{})
+	s, _ := open(t, c, device.Hello{Identity: iot.Identity{Device: "d"}})
+	want := device.Afterlife{Kind: device.AfterlifeClosed, Bytes: 2}
+	s.Afterlife(want)
+	if got := c.Session(t.Context(), 0).Afterlives(); len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

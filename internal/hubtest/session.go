@@ -32,6 +32,7 @@ type Session struct {
 	results  []device.Delivery
 	err      error
 	bye      *device.Goodbye
+	after    []device.Afterlife
 	changed  chan struct{} // closed and replaced whenever something above changes
 }
 
@@ -150,6 +151,22 @@ func (s *Session) Close(why device.Goodbye) {
 	}
 	s.mu.Unlock()
 	s.core.gone(s)
+}
+
+// Afterlife implements device.Session.
+func (s *Session) Afterlife(a device.Afterlife) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.after = append(s.after, a)
+	s.touch()
+}
+
+// Afterlives is what the transport saw of the peer after the session; more than one is a
+// fault of the transport.
+func (s *Session) Afterlives() []device.Afterlife {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.after)
 }
 
 // Commit makes n more messages durable, at most those appended, and wakes.

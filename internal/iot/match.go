@@ -31,8 +31,8 @@ type Match struct {
 }
 
 var (
-	errETagQuotes = errors.New("Invalid ETag: an etag in If-Match stands in double quotes")
-	errETagLong   = errors.New("Invalid ETag: it is too long")
+	errETagQuotes = errors.New("Invalid ETag: an etag in If-Match stands in double quotes") //nolint:staticcheck // Azure's words, answered as they are
+	errETagLong   = errors.New("Invalid ETag: it is too long")                              //nolint:staticcheck // as above
 )
 
 // ParseIfMatch reads an If-Match header in every form that clients send: absent or

@@ -250,4 +250,4 @@ func will(o own, w *mqttwire.Will) (*iot.Raw, error) {
 	return raw, nil
 }
 
-var _ park.Conversation = (*machine)(nil)
+var _ park.Observed = (*machine)(nil)

@@ -51,6 +51,9 @@ const (
 	// maxQuoted is how much of a peer's topic or filter a log line quotes, in bytes.
 	maxQuoted = 128
 
+	// maxHeader is the longest fixed header of a packet, in bytes (MQTT 2.2.3).
+	maxHeader = 5
+
 	// takeAtOnce is how many deliveries are taken from the session in one call.
 	takeAtOnce = 16
 

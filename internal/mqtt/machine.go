@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/berth-iot/berth/internal/device"
+	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/mqttwire"
 	"github.com/berth-iot/berth/internal/park"
@@ -122,6 +123,17 @@ func (m *machine) Closed(_ time.Time, why error) {
 	m.session.Close(m.bye)
 	m.log.Debug("connection ended", slog.String("op", "mqtt.close"), slog.String("device", m.own.Device),
 		slog.String("module", m.own.Module), slog.Uint64("conn", m.facts.ID), slog.String("err", m.bye.Detail))
+}
+
+// Over implements park.Observed.
+func (m *machine) Over() bool { return m.session.Err() != nil }
+
+// Observe implements park.Observed: a peer that was displaced is watched.
+func (m *machine) Observe() park.Observer {
+	if fault.Of(m.session.Err()) != fault.ConnectionForcefullyClosedOnNewConnection {
+		return nil
+	}
+	return &afterlife{session: m.session, kernel: m.facts.Kernel, id: iot.Identity(m.own)}
 }
 
 // end notes why the conversation is over.

@@ -1,6 +1,7 @@
 package park
 
 import (
+	"errors"
 	"net"
 	"time"
 )
@@ -28,11 +29,11 @@ func (c *Conn) Wake() {
 // Run gives the connection to conv, with leftover as input already read (copied). conv
 // has its first turn at once, also when leftover is empty. Run blocks until the connection
 // has ended; a caller must not rely on that, since an implementation that parks idle
-// connections returns as soon as there is nothing to do: conv.Closed tells the end. Any
+// connections returns as soon as there is nothing to do, and a peer that is watched (see
+// Observed) outlasts it: conv.Closed tells the end. Any
 // deadline on the socket is lifted.
 func (c *Conn) Run(conv Conversation, leftover []byte) {
 	c.lot.runs(c)
-	defer c.lot.left(c)
 	_ = c.nc.SetDeadline(time.Time{}) // a socket that refuses fails at the first read
 	newOwner(c, conv, leftover).run()
 }
@@ -49,7 +50,7 @@ func (c *Conn) Leave(last []byte) {
 			return
 		}
 		c.meter.Out(now, len(last))
-		if c.closeWrite() {
+		if c.closeWrite() == nil {
 			c.drain()
 		}
 	}
@@ -71,19 +72,36 @@ func (c *Conn) drain() {
 }
 
 // closeWrite ends our side of the stream: what a TLS connection calls close_notify,
-// and then the socket's own end of stream. It reports whether the read side is still
-// worth draining.
-func (c *Conn) closeWrite() bool {
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return false
+// and then the socket's own end of stream. A peer that reads nothing delays it by
+// lingerFor at most. Without an error the read side is still worth draining.
+func (c *Conn) closeWrite() error {
+	over, layered := c.nc.(interface{ NetConn() net.Conn })
+	if !layered {
+		return closeWrite(c.nc)
 	}
+	late := time.AfterFunc(lingerFor, func() { _ = over.NetConn().SetWriteDeadline(time.Unix(1, 0)) })
+	defer late.Stop()
+	said, ended := closeWrite(c.nc), closeWrite(over.NetConn())
+	if errors.Is(ended, errors.ErrUnsupported) {
+		return said
+	}
+	return errors.Join(said, ended)
+}
+
+// closeBelow ends our side of the stream below any layer, without its last words.
+func (c *Conn) closeBelow() error {
 	if over, layered := c.nc.(interface{ NetConn() net.Conn }); layered {
-		if under, can := over.NetConn().(interface{ CloseWrite() error }); can {
-			return under.CloseWrite() == nil
-		}
+		return closeWrite(over.NetConn())
 	}
-	return true
+	return closeWrite(c.nc)
+}
+
+func closeWrite(nc net.Conn) error {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 // abort closes the socket below any layer, without last words, so that it cannot wait

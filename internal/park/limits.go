@@ -28,6 +28,15 @@ const (
 	lingerFor   = time.Second
 	lingerBytes = 256 * 1024
 
+	// maxProbes, probeFor and probeBytes bound the watching of peers whose conversation was
+	// ended by another: how many, how long, and how much they may still say.
+	maxProbes  = 1024
+	probeFor   = 5 * time.Second
+	probeBytes = 256 * 1024
+
+	// patience is how long a write may take before somebody looks whether it is still wanted.
+	patience = 250 * time.Millisecond
+
 	// stopGrace is how long a conversation may ask for more turns while the lot shuts down.
 	stopGrace = 2 * time.Second
 )

@@ -2,8 +2,10 @@ package park
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -24,6 +26,10 @@ type Lot struct {
 	cfg     Config
 	stop    chan struct{} // closed by Shutdown
 	buffers sync.Pool     // of *[bigBuffer]byte
+
+	// shared
+
+	lookout lookout
 
 	// guarded by mu
 
@@ -88,13 +94,14 @@ func (l *Lot) Len() int {
 }
 
 // Shutdown admits no more, closes what has no conversation yet, gives every
-// conversation its last turns (Turn.Stopping) and waits until all have left. When ctx
+// conversation its last turns (Turn.Stopping), ends the probes and waits until all have left. When ctx
 // ends first, the remaining sockets are cut and its cause is returned. It may be
 // called more than once.
 func (l *Lot) Shutdown(ctx context.Context) error {
 	for _, c := range l.beginStop() {
 		c.abort()
 	}
+	l.lookout.close()
 	select {
 	case <-l.empty:
 		return nil
@@ -154,6 +161,18 @@ func (l *Lot) left(c *Conn) {
 	if l.stopping && len(l.conns) == 0 {
 		close(l.empty)
 	}
+}
+
+// guarded runs a call into a conversation; a panic ends its connection only.
+func (l *Lot) guarded(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.cfg.Logger.Error("a conversation panicked", slog.String("op", "park.turn"),
+				slog.String("err", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			err = ErrPanic
+		}
+	}()
+	return call()
 }
 
 type noMeter struct{}

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -18,8 +16,11 @@ type owner struct {
 
 	c    *Conn
 	conv Conversation
-	room chan []byte   // to the reader: where to read; closed to end it
+	room chan []byte   // to the reader: where to read; closed to end it, or to make it the probe
 	got  chan readings // from the reader
+	slow *time.Timer   // runs impatient when a write takes long; nil: the conversation is not Observed
+
+	unblocked chan struct{} // to impatient: the write is over
 
 	// owned by run
 
@@ -32,7 +33,12 @@ type owner struct {
 	woken    bool
 	stopping bool
 	ended    error // what the reader met; acted on once the conversation has had the input
+	met      error // the same, as it came
 	written  error // what a write met
+
+	// owned by run, and by the reader once room is closed
+
+	probe *probe // what the reader goes on as; nil: it ends
 
 	wg sync.WaitGroup
 }
@@ -58,29 +64,48 @@ func newOwner(c *Conn, conv Conversation, leftover []byte) *owner {
 	o.in.w = copy(o.in.buf, leftover)
 	o.timer = time.NewTimer(time.Hour)
 	o.timer.Stop()
+	if _, ok := conv.(Observed); ok {
+		o.unblocked = make(chan struct{})
+		o.slow = time.AfterFunc(time.Hour, o.impatient)
+		o.slow.Stop()
+	}
 	return o
 }
 
+// run returns when the connection has ended, but for a probe, which is then the reader's.
 func (o *owner) run() {
 	o.wg.Go(o.read)
 	why := o.serve()
 	o.timer.Stop()
-	o.finish(why)
+	if o.finish(why) {
+		close(o.room)
+		return
+	}
 	close(o.room)
 	_ = o.c.nc.Close()
 	o.wg.Wait()
 	o.in.release()
+	o.c.lot.left(o.c)
 }
 
-// read is the reader: it reads once into each room it is given.
+// read is the reader: it reads once into each room it is given. When there are no more,
+// it may have to go on as the probe.
 func (o *owner) read() {
 	for buf := range o.room {
 		n, err := o.c.nc.Read(buf)
 		o.got <- readings{n, err}
-		if err != nil {
-			return
-		}
 	}
+	if o.probe == nil {
+		return
+	}
+	var r readings // what a read brought after the owner had turned away
+	select {
+	case r = <-o.got:
+	default:
+	}
+	o.probe.heard(o.in.buf[o.in.w : o.in.w+r.n])
+	o.in.release()
+	o.probe.run(r.err)
 }
 
 // serve takes turns until something ends the connection, and says what.
@@ -119,7 +144,7 @@ func (o *owner) takeTurn() error {
 		Expired: !last.IsZero() && !now.Before(last),
 	}
 	o.woken = false
-	err := o.guarded(func() error { return o.conv.Turn(&o.turn) })
+	err := o.c.lot.guarded(func() error { return o.conv.Turn(&o.turn) })
 	if used := o.turn.Used; used < 0 || used > len(o.turn.In) {
 		return fmt.Errorf("park: a turn used %d of %d bytes", used, len(o.turn.In))
 	}
@@ -133,30 +158,6 @@ func (o *owner) takeTurn() error {
 	if err == nil {
 		err = o.written
 	}
-	return err
-}
-
-// guarded runs a call into the conversation; a panic ends this connection only.
-func (o *owner) guarded(call func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			o.c.lot.cfg.Logger.Error("a conversation panicked", slog.String("op", "park.turn"),
-				slog.String("err", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
-			err = ErrPanic
-		}
-	}()
-	return call()
-}
-
-func (o *owner) write(now time.Time, b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	if err := o.c.nc.SetWriteDeadline(now.Add(o.c.lot.cfg.WriteTimeout)); err != nil {
-		return err
-	}
-	n, err := o.c.nc.Write(b)
-	o.c.meter.Out(now, n)
 	return err
 }
 
@@ -248,6 +249,7 @@ func (o *owner) stop() {
 
 func (o *owner) received(r readings) {
 	o.reading = false
+	o.met = r.err
 	o.in.landed(r.n)
 	if r.n > 0 {
 		o.c.meter.In(time.Now(), r.n)
@@ -257,39 +259,5 @@ func (o *owner) received(r readings) {
 		o.ended = ErrPeerClosed
 	case r.err != nil:
 		o.ended = r.err
-	}
-}
-
-// finish tells the conversation and closes our side of the stream; if the peer can
-// still hear us, its own close is awaited for a moment.
-func (o *owner) finish(why error) {
-	_ = o.guarded(func() error { o.conv.Closed(time.Now(), why); return nil })
-	if o.written != nil || (o.ended != nil && !errors.Is(o.ended, ErrPeerClosed)) {
-		o.c.abort()
-		return
-	}
-	if o.c.closeWrite() && o.ended == nil {
-		o.linger()
-	}
-}
-
-// linger lets the reader run on and forgets what it brings.
-func (o *owner) linger() {
-	_ = o.c.nc.SetReadDeadline(time.Now().Add(lingerFor))
-	for left := lingerBytes; left > 0; {
-		if !o.reading {
-			o.in.consume(len(o.in.unread()))
-			room, err := o.in.room()
-			if err != nil {
-				return
-			}
-			o.room <- room
-		}
-		r := <-o.got
-		o.received(r)
-		if r.err != nil {
-			return
-		}
-		left -= r.n
 	}
 }

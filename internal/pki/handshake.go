@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -126,6 +127,10 @@ type conn struct {
 	took      atomic.Int64 // nanoseconds from accepting to the last flight; 0: it goes on
 	helloHash atomic.Uint64
 	lineage   atomic.Uint64
+
+	// shared
+
+	ended atomic.Bool // the peer's end of stream was read
 }
 
 func newConn(raw net.Conn) *conn { return &conn{Conn: raw, accepted: time.Now()} }
@@ -138,16 +143,39 @@ func (c *conn) NetConn() net.Conn { return c.Conn }
 // somebody unknown.
 func (c *conn) Read(b []byte) (int, error) {
 	if c.took.Load() != 0 {
-		return c.Conn.Read(b)
+		return c.read(b)
 	}
 	left := maxHandshakeInput - c.input.Load()
 	if left <= 0 {
 		return 0, errHandshakeInput
 	}
-	n, err := c.Conn.Read(b[:min(int64(len(b)), left)])
+	n, err := c.read(b[:min(int64(len(b)), left)])
 	c.input.Add(int64(n))
 	return n, err
 }
+
+func (c *conn) read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, io.EOF) {
+		c.ended.Store(true)
+	}
+	return n, err
+}
+
+// CloseWrite ends our side of the stream, where the socket can: what close_notify
+// says to TLS, this says to the peer's kernel.
+func (c *conn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// Ended reports whether the peer's end of stream was read. crypto/tls reads no further
+// than a close_notify and gives io.EOF for it, but also for a stream that ends between
+// two records without one; this tells the two apart.
+func (c *conn) Ended() bool { return c.ended.Load() }
 
 // observe notes what a ClientHello tells and gives the configuration of this one
 // connection: the listener's, with hooks that read and write the lineage in session

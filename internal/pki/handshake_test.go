@@ -435,3 +435,73 @@ func TestLineageIsReadBackOnlyFromOurTickets(t *testing.T) {
 		}
 	}
 }
+
+// Our end of stream reaches the peer behind close_notify; of the peer's two ways to end,
+// Ended tells the one without close_notify.
+func TestEndsOfAStream(t *testing.T) {
+	a, roots := authority(t)
+	for name, c := range map[string]struct {
+		end  func(c *tls.Conn) error
+		want bool
+	}{
+		"close_notify":    {func(c *tls.Conn) error { return c.CloseWrite() }, false},
+		"and its stream":  {func(c *tls.Conn) error { return c.Close() }, false},
+		"its stream only": {func(c *tls.Conn) error { return c.NetConn().Close() }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			wg.Go(func() {
+				raw, err := net.Dial("tcp", ln.Addr().String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer raw.Close()
+				client := tls.Client(raw, &tls.Config{RootCAs: roots, ServerName: "hub.localtest"})
+				if _, err := io.ReadAll(client); err != nil {
+					t.Error(err)
+				}
+				if n, err := raw.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+					t.Errorf("behind close_notify: %d bytes, %v; want the end of the stream", n, err)
+				}
+				if err := c.end(client); err != nil {
+					t.Error(err)
+				}
+			})
+			raw, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			server, _, err := Handshake(t.Context(), raw, a.TLSConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			under := server.NetConn().(*conn)
+			if err := errors.Join(server.CloseWrite(), under.CloseWrite()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadAll(server); err != nil {
+				t.Fatal(err)
+			}
+			if got := under.Ended(); got != c.want {
+				t.Errorf("Ended() = %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOneSideOfAPipeCannotBeClosed(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	if err := newConn(here).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
+	}
+}

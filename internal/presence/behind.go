@@ -54,21 +54,19 @@ func (p *Presence) flushBehind() {
 
 // flush writes every state that is to be written behind.
 func (p *Presence) flush(ctx context.Context) error {
-	select {
-	case <-p.writing:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := p.writing.take(ctx); err != nil {
+		return err
 	}
-	defer func() { p.writing <- struct{}{} }()
+	defer p.writing.give()
 	b := batch{writes: make([]store.Write, 0, 16)}
 	dropped := 0
 	for _, sh := range p.shards {
-		for more := true; more; {
-			more = sh.collect(&b)
-			if more || len(b.writes) >= maxBatch {
-				if err := p.write(ctx, &b); err != nil {
-					return err
-				}
+		for range maxPending/maxBatch + 1 { // what comes meanwhile may wait for the next time
+			if !sh.collect(&b) {
+				break
+			}
+			if err := p.write(ctx, &b); err != nil {
+				return err
 			}
 		}
 		dropped += sh.forgive()
@@ -101,7 +99,7 @@ func (sh *shard) collect(b *batch) (more bool) {
 		if len(b.writes) >= maxBatch {
 			return true
 		}
-		b.writes = append(b.writes, store.Write{Key: stateKey(id), Value: st.append(nil), If: store.Any})
+		b.writes = append(b.writes, store.Write{Key: stateKey(id), Value: st.encode(), If: store.Any})
 		b.of = append(b.of, written{sh, id, st})
 	}
 	return false
@@ -179,12 +177,10 @@ func utc(t time.Time) time.Time { return t.Round(0).UTC() }
 // Forget removes everything that is kept of a deleted identity, and of its modules if
 // it is a device. Errors are fault.Error; what was not removed then stays.
 func (p *Presence) Forget(ctx context.Context, id iot.Identity) error {
-	select {
-	case <-p.writing:
-	case <-ctx.Done():
-		return fault.Wrap(context.Cause(ctx), fault.ServerError, "presence.forget", "interrupted")
+	if err := p.writing.take(ctx); err != nil {
+		return fault.Wrap(err, fault.ServerError, "presence.forget", "interrupted")
 	}
-	defer func() { p.writing <- struct{}{} }()
+	defer p.writing.give()
 	err := p.forget(ctx, id)
 	if err == nil && !id.IsModule() {
 		err = p.forgetModules(ctx, id.Device)
@@ -231,8 +227,10 @@ func (p *Presence) forget(ctx context.Context, id iot.Identity) error {
 	pl := sh.joinLocked(id)
 	sh.mu.Unlock()
 	defer sh.leave(pl)
-	pl.keep.Lock()
-	defer pl.keep.Unlock()
+	if err := pl.keep.take(ctx); err != nil {
+		return err
+	}
+	defer pl.keep.give()
 	var b store.Batch
 	for _, key := range []string{stateKey(id), sessionKey(id)} {
 		switch _, err := p.records.Get(ctx, key); {

@@ -28,13 +28,12 @@ func (p *Presence) Claim(ctx context.Context, party *device.Party, h Holder, tra
 	}
 	defer p.claiming.Done()
 	defer sh.leave(pl)
-	if err := pl.take(ctx); err != nil {
+	if err := pl.turn.take(ctx); err != nil {
 		return nil, fault.Wrap(err, fault.ServerError, "presence.claim", "the claim was given up before its turn came")
 	}
-	defer p.settle(sh, pl)
-	defer pl.give()
-
-	p.carryOut(sh, pl)
+	lasting := context.WithoutCancel(ctx) // what ends others is finished though the newcomer goes away
+	defer p.settle(lasting, sh, pl)
+	defer pl.turn.give()
 	epoch, err := p.claims.Claim(ctx, id.String())
 	if err != nil {
 		return nil, fault.Wrap(err, fault.ServerError, "presence.claim", "the identity could not be claimed; try again")
@@ -67,29 +66,28 @@ func (p *Presence) enter(sh *shard, party *device.Party) (*place, error) {
 
 // settle ends the holder if there is a reason to and nobody else is at work here;
 // whoever is does it when his own work is done.
-func (p *Presence) settle(sh *shard, pl *place) {
-	for pl.ending() != nil && pl.tryTake() {
-		p.carryOut(sh, pl)
-		pl.give()
+func (p *Presence) settle(ctx context.Context, sh *shard, pl *place) {
+	for pl.ending() != nil && pl.turn.tryTake() {
+		p.carryOut(ctx, sh, pl)
+		pl.turn.give()
 	}
 }
 
 // carryOut ends the holder if there is a reason to. The caller has the turn.
-func (p *Presence) carryOut(sh *shard, pl *place) {
+func (p *Presence) carryOut(ctx context.Context, sh *shard, pl *place) {
 	s := pl.ending()
 	if s == nil {
 		return
 	}
-	why, ev := s.why.Load(), arbiter.Event(nil)
+	why := s.why.Load()
+	var ev arbiter.Event = arbiter.Revoke{Cause: why.cause}
 	if why.ending != nil {
 		ev = arbiter.Release{Epoch: arbiterEpoch(s.epoch)}
-	} else {
-		ev = arbiter.Revoke{Cause: why.cause}
 	}
 	p.perform(sh, pl, nil, pl.arbiter.Step(p.now(), ev))
-	// A session that nobody waits for may not delay whoever ends it for long: the claim
-	// of an identity that nobody holds is a courtesy to the next one.
-	if err := p.claims.Release(context.Background(), pl.id.String(), s.epoch); err != nil {
+	// Without it the next claim is granted all the same: it is a courtesy to whoever asks
+	// the store for the holder.
+	if err := p.claims.Release(ctx, pl.id.String(), s.epoch); err != nil {
 		p.log.Warn("a claim could not be released", slog.String("device", pl.id.Device),
 			slog.String("module", pl.id.Module), slog.String("epoch", s.epoch.String()), slog.Any("err", err))
 	}
@@ -160,7 +158,11 @@ func (p *Presence) unseat(sh *shard, pl *place, s *Seat, e device.Ending) {
 	sh.mu.Lock()
 	pl.seat.Store(nil)
 	s.deadline.stop(sh)
-	sh.note(pl.id, &state{epoch: s.epoch, since: at.UnixNano(), active: max(s.lastActivity(), at.UnixNano())})
+	if why := s.why.Load(); why != nil && why.cause == arbiter.Deleted {
+		delete(sh.pending, pl.id) // nobody will ask for it, and Forget removes what was written
+	} else {
+		sh.note(pl.id, &state{epoch: s.epoch, since: at.UnixNano(), active: max(s.lastActivity(), at.UnixNano())})
+	}
 	sh.mu.Unlock()
 	p.connected.Add(-1)
 	p.sink.Ended(e)

@@ -26,7 +26,7 @@ import (
 // Holder is a session as presence sees it.
 type Holder interface {
 	// Fence takes from the session every right to act, and says how it ended. It is
-	// called at most once, and not at all after Seat.Release: synchronously, inside the
+	// called at most once, and not at all if Seat.Release came first: synchronously, inside the
 	// claim of the newcomer by, or with by nil when the session is revoked or expires. It
 	// must not block on a socket and must not wait for presence.
 	Fence(code fault.Code, reason string, by *device.Party) device.Ending
@@ -64,7 +64,7 @@ type Presence struct {
 	seed    maphash.Seed
 	shards  [shards]*shard
 	quit    chan struct{}
-	writing chan struct{} // holds one token while nobody writes states
+	writing turn // to write states
 
 	// shared
 
@@ -82,7 +82,7 @@ func New(cfg Config) (*Presence, error) {
 	}
 	p := &Presence{
 		claims: cfg.Claims, records: cfg.Records, sink: cfg.Sink, now: cfg.Now, log: cfg.Logger, grace: cfg.Grace,
-		started: time.Now(), seed: maphash.MakeSeed(), quit: make(chan struct{}), writing: make(chan struct{}, 1),
+		started: time.Now(), seed: maphash.MakeSeed(), quit: make(chan struct{}), writing: newTurn(),
 	}
 	if p.sink == nil {
 		p.sink = nobody{}
@@ -99,7 +99,6 @@ func New(cfg Config) (*Presence, error) {
 	for i := range p.shards {
 		p.shards[i] = newShard()
 	}
-	p.writing <- struct{}{}
 	p.swept.Go(p.sweep)
 	return p, nil
 }
@@ -123,7 +122,7 @@ func (p *Presence) Close(ctx context.Context) error {
 		sh.closed = true
 		sh.mu.Unlock()
 	}
-	p.RevokeWhere(func(*device.Party) bool { return true }, fault.ConnectionForcefullyClosed, stopping)
+	p.RevokeWhere(func(*device.Party) bool { return true }, fault.ConnectionForcefullyClosed, stopping) //nolint:contextcheck // sessions end though ctx does not wait for them
 	p.closing.Do(func() { close(p.quit) })
 	done := make(chan struct{})
 	go func() {
@@ -136,8 +135,26 @@ func (p *Presence) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if err := p.settled(ctx); err != nil {
+		return err
+	}
 	if left := p.flush(ctx); left != nil {
 		return fmt.Errorf("write connection states: %w", left)
+	}
+	return nil
+}
+
+// settled waits until nobody is at work on an identity: sessions that were ending when
+// Close came have then been noted, and the sink told.
+func (p *Presence) settled(ctx context.Context) error {
+	for _, sh := range p.shards {
+		for _, pl := range sh.all() {
+			if err := pl.turn.take(ctx); err != nil {
+				return err
+			}
+			pl.turn.give()
+			p.settle(context.WithoutCancel(ctx), sh, pl)
+		}
 	}
 	return nil
 }

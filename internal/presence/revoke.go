@@ -46,6 +46,7 @@ func causeOf(code fault.Code) arbiter.Cause {
 		return arbiter.Deleted
 	case fault.ConnectionForcefullyClosed:
 		return arbiter.Stopped
+	default:
+		return arbiter.Disproved
 	}
-	return arbiter.Disproved
 }

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -74,7 +75,7 @@ func (s *Seat) revoke(cause arbiter.Cause, code fault.Code, reason string) {
 // he goes on.
 func (s *Seat) stop(why *end) {
 	if s.why.CompareAndSwap(nil, why) {
-		s.presence.settle(s.shard, s.place)
+		s.presence.settle(context.Background(), s.shard, s.place)
 	}
 }
 

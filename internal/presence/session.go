@@ -16,8 +16,9 @@ import (
 // session is what is kept of an identity between connections. The epoch is that of
 // the seat that wrote it: a write below it is refused.
 type session struct {
-	epoch store.Epoch
-	subs  []device.Subscription
+	epoch   store.Epoch
+	subs    []device.Subscription
+	damaged bool // the record cannot be read; the next write heals it
 }
 
 // The session record, version 1:
@@ -32,9 +33,9 @@ type session struct {
 //	  filter   as many bytes, the topic filter as sent
 const sessionVersion = 1
 
-// append adds the record's bytes to b.
-func (se *session) append(b []byte) []byte {
-	b = append(b, sessionVersion)
+// encode gives the record's bytes.
+func (se *session) encode() []byte {
+	b := append(make([]byte, 0, 64), sessionVersion)
 	b = appendEpoch(b, se.epoch)
 	b = binary.AppendUvarint(b, uint64(len(se.subs)))
 	for _, sub := range se.subs {
@@ -81,8 +82,10 @@ func (p *Presence) Subscriptions(ctx context.Context, id iot.Identity) (subs []d
 	sh := p.shard(id.Device)
 	pl := sh.join(id)
 	defer sh.leave(pl)
-	pl.keep.Lock()
-	defer pl.keep.Unlock()
+	if err := pl.keep.take(ctx); err != nil {
+		return nil, false, fault.Wrap(err, fault.ServerError, "presence.subscriptions", "interrupted")
+	}
+	defer pl.keep.give()
 	se, rev, err := p.session(ctx, id)
 	if err != nil {
 		return nil, false, fault.Wrap(err, fault.ServerError, "presence.subscriptions", "the kept session could not be read")
@@ -100,6 +103,7 @@ func (p *Presence) session(ctx context.Context, id iot.Identity) (session, store
 		return session{}, store.Absent, err
 	}
 	se, err := decodeSession(rec.Value)
+	se.damaged = err != nil
 	return se, rec.Rev, err
 }
 
@@ -118,10 +122,10 @@ func (p *Presence) StoreSubscriptions(ctx context.Context, s *Seat, subs []devic
 	}
 	next := session{epoch: s.epoch, subs: subs}
 	return p.change(ctx, s, func(old session, rev store.Rev) (store.Write, bool) {
-		if rev != store.Absent && slices.Equal(old.subs, subs) {
+		if rev != store.Absent && !old.damaged && slices.Equal(old.subs, subs) {
 			return store.Write{}, false
 		}
-		return store.Write{Value: next.append(nil)}, true
+		return store.Write{Value: next.encode()}, true
 	})
 }
 
@@ -140,11 +144,13 @@ func (p *Presence) change(ctx context.Context, s *Seat, to func(session, store.R
 	id := s.party.Identity
 	pl := s.shard.join(id)
 	defer s.shard.leave(pl)
-	pl.keep.Lock()
-	defer pl.keep.Unlock()
+	if err := pl.keep.take(ctx); err != nil {
+		return fault.Wrap(err, fault.ServerError, "presence.subscribe", "interrupted")
+	}
+	defer pl.keep.give()
 	for range maxAttempts {
 		old, rev, err := p.session(ctx, id)
-		if err != nil {
+		if err != nil && !errors.Is(err, errRecord) {
 			return fault.Wrap(err, fault.ServerError, "presence.subscribe", "the kept session could not be read")
 		}
 		if err := s.mayWrite(old.epoch); err != nil {

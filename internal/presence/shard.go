@@ -2,6 +2,8 @@ package presence
 
 import (
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/berth-iot/berth/internal/iot"
@@ -73,6 +75,13 @@ func (sh *shard) leave(pl *place) {
 			delete(sh.modules, pl.id.Device)
 		}
 	}
+}
+
+// all gives the places of the shard.
+func (sh *shard) all() []*place {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return slices.Collect(maps.Values(sh.places))
 }
 
 // seats gives the live sessions of the shard.

@@ -35,13 +35,13 @@ const (
 // errRecord is what a record that cannot be read is refused with.
 var errRecord = errors.New("presence: malformed record")
 
-// append adds the record's bytes to b.
-func (st *state) append(b []byte) []byte {
+// encode gives the record's bytes.
+func (st *state) encode() []byte {
 	flags := byte(0)
 	if st.connected {
 		flags |= flagConnected
 	}
-	b = append(b, stateVersion, flags)
+	b := append(make([]byte, 0, 32), stateVersion, flags)
 	b = appendEpoch(b, st.epoch)
 	b = binary.AppendVarint(b, st.since)
 	return binary.AppendVarint(b, st.active)

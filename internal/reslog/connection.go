@@ -69,10 +69,14 @@ func (l *Log) Ended(e device.Ending) {
 	props.Berth = &facts{
 		side: sideOf(&e.Party, e.At, true), Reason: reason, DurationMS: &took, Unacked: e.Unacked, Will: e.Will,
 	}
+	props.Berth.TCP = tcpOf(e.TCP)
 	if e.By != nil {
 		props.Berth.By = &rival{
 			MaskedIPAddress: iot.MaskAddr(remote(e.By.Conn).Addr()), AuthType: e.By.Proof.Stamp.AuthMethod(),
 			side: sideOf(e.By, e.At, true),
+		}
+		if by := e.By.Conn; by != nil && by.Kernel != nil {
+			props.Berth.By.TCP = tcpOf(by.Kernel())
 		}
 	}
 	l.queue.put(item{

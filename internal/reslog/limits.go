@@ -26,6 +26,9 @@ const (
 	maxText   = 1024
 	maxShort  = 256
 	maxReason = 512
+	// secretSlack is how many bytes beyond a limit are looked at for a secret that the
+	// limit would cut in two; the longest key has 88.
+	secretSlack = 128
 	// The defaults of Config.
 	defaultMaxSizeMB  = 64
 	defaultMaxBackups = 8

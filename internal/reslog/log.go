@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -84,7 +85,36 @@ func Open(cfg Config) (*Log, error) {
 	if _, err := file.Write(nil); err != nil { // opens the file, so that a folder that cannot be written is known now
 		return nil, fmt.Errorf("resource log: %w", err)
 	}
+	if err := mend(file, filepath.Join(cfg.Dir, fileName)); err != nil {
+		_ = file.Close() // the first error is the one to tell
+		return nil, fmt.Errorf("resource log: %w", err)
+	}
 	return open(cfg, file), nil
+}
+
+// mend ends the line that a crash may have torn, so that the next one stands alone.
+func mend(w io.Writer, name string) error {
+	f, err := os.Open(name) //nolint:gosec // the operator's own folder
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	last := make([]byte, 1)
+	switch end, err := f.Seek(0, io.SeekEnd); {
+	case err != nil:
+		return err
+	case end == 0:
+		return nil
+	default:
+		if _, err := f.ReadAt(last, end-1); err != nil {
+			return err
+		}
+	}
+	if last[0] == '\n' {
+		return nil
+	}
+	_, err = w.Write([]byte{'\n'})
+	return err
 }
 
 func open(cfg Config, file io.WriteCloser) *Log {

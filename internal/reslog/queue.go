@@ -12,6 +12,7 @@ type queue struct {
 	// fixed
 
 	wake chan struct{} // has one element while the writer has something to do
+	room int           // records that may wait
 
 	mu sync.Mutex
 
@@ -27,7 +28,7 @@ type queue struct {
 
 func newQueue() *queue {
 	return &queue{
-		wake:   make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), room: maxQueue,
 		limits: make(map[string]*rate.Limiter, 4), suppressed: make(map[string]int, 4),
 	}
 }
@@ -37,7 +38,7 @@ func (q *queue) put(it item) {
 	q.mu.Lock()
 	switch {
 	case q.closed:
-	case len(q.items) >= maxQueue:
+	case len(q.items) >= q.room:
 		q.lost++
 	default:
 		q.items = append(q.items, it)

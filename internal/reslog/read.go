@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -69,12 +68,20 @@ func (l *Log) look(ctx context.Context) (snapshot, error) {
 	select {
 	case l.ask <- reply:
 		s := <-reply
-		return s, s.err
+		if s.err != nil {
+			return snapshot{}, unreadable(s.err)
+		}
+		return s, nil
 	case <-l.done:
 		return snapshot{}, fault.New(fault.ServiceUnavailable, "reslog.read", "the log is closed")
 	case <-ctx.Done():
 		return snapshot{}, context.Cause(ctx)
 	}
+}
+
+// unreadable is what a reader is told when a file cannot be read.
+func unreadable(err error) error {
+	return fault.Wrap(err, fault.ServerError, "reslog.read", "the resource log could not be read")
 }
 
 // follow gives the lines from position at on.
@@ -129,15 +136,20 @@ func (s *snapshot) close() {
 // snapshot opens the files. Only the writer may call it: nothing is written meanwhile.
 func (l *Log) snapshot() snapshot {
 	s := snapshot{next: l.ring.position()}
-	ext := filepath.Ext(fileName)
-	names, err := filepath.Glob(filepath.Join(l.dir, strings.TrimSuffix(fileName, ext)+"-*"+ext))
+	entries, err := os.ReadDir(l.dir)
 	if err != nil {
 		s.err = err
 		return s
 	}
-	slices.Sort(names) // the time in their names sorts them
-	for _, name := range append(names, filepath.Join(l.dir, fileName)) {
-		if s.err = s.open(name); s.err != nil {
+	ext := filepath.Ext(fileName)
+	names := make([]string, 0, len(entries)+1)
+	for _, e := range entries { // sorted by name, and so by the time in it
+		if name := e.Name(); strings.HasPrefix(name, strings.TrimSuffix(fileName, ext)+"-") && filepath.Ext(name) == ext {
+			names = append(names, name)
+		}
+	}
+	for _, name := range append(names, fileName) {
+		if s.err = s.open(filepath.Join(l.dir, name)); s.err != nil {
 			s.close()
 			return s
 		}
@@ -147,7 +159,7 @@ func (l *Log) snapshot() snapshot {
 
 // open adds a file; one that retention has just removed is no error.
 func (s *snapshot) open(name string) error {
-	f, err := os.Open(name)
+	f, err := os.Open(name) //nolint:gosec // names from the log's own folder
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -187,22 +199,26 @@ func (s *snapshot) replay(ctx context.Context, q *iot.LogQuery, f func([]byte) e
 func replay(ctx context.Context, file io.ReaderAt, size int64, q *iot.LogQuery, f func([]byte) error) error {
 	start, err := seek(file, size, q.Since)
 	if err != nil {
-		return err
+		return unreadable(err)
 	}
 	r := bufio.NewReaderSize(io.NewSectionReader(file, start, size-start), maxLine)
-	for {
+	for tooLong := false; ; {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
 		line, err := r.ReadSlice('\n')
+		rest := tooLong
+		tooLong = errors.Is(err, bufio.ErrBufferFull)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil // a torn last line is none
-		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
-			return err
+		case err != nil && !tooLong:
+			return unreadable(err)
+		case tooLong || rest: // damaged: no line of ours is as long
+			continue
 		}
 		line = bytes.TrimSuffix(line, []byte("\n"))
-		if k, ok := parse(line, q); err == nil && ok && wants(q, k) {
+		if k, ok := parse(line, q); ok && wants(q, k) {
 			if err := f(bytes.Clone(line)); err != nil {
 				return err
 			}

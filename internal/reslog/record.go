@@ -97,8 +97,10 @@ func statusCode(code fault.Code) *string {
 	return &s
 }
 
-// clip cuts what a peer chose to n bytes of valid UTF-8.
+// clip cuts what a peer chose to n bytes of valid UTF-8, without what looks like a
+// secret.
 func clip(s string, n int) string {
+	s = scrub(s[:min(len(s), n+secretSlack)])
 	if len(s) > n {
 		for n > 0 && !utf8.RuneStart(s[n]) {
 			n--

@@ -32,6 +32,7 @@ type side struct {
 	PacketsOut     uint64      `json:"packetsOut"`
 	Credential     *credential `json:"credential,omitempty"`
 	TLS            *tlsFacts   `json:"tls,omitempty"`
+	TCP            *tcpFacts   `json:"tcp,omitempty"`
 	SilentForMS    *int64      `json:"silentForMs,omitempty"` // since the last byte from the client, when the record was made
 	HandshakeMicro int64       `json:"handshakeUs,omitempty"`
 }
@@ -41,6 +42,7 @@ type credential struct {
 	Slot       string `json:"slot,omitempty"`
 	Policy     string `json:"policy,omitempty"`
 	Thumbprint string `json:"thumbprint,omitempty"`
+	Authority  string `json:"authority,omitempty"` // the registered CA that vouched for the certificate
 	TokenHash  string `json:"tokenHash,omitempty"` // keyed: tells the same token again, and nothing else
 	Expires    string `json:"expires,omitempty"`
 }
@@ -54,6 +56,27 @@ type tlsFacts struct {
 	HelloHash  string `json:"helloHash,omitempty"`
 	Resumed    bool   `json:"resumed"`
 	Lineage    string `json:"lineage,omitempty"` // one process that reconnects keeps it
+}
+
+// tcpFacts is the kernel's view of a connection.
+type tcpFacts struct {
+	State              string  `json:"state"`
+	RTTMS              float64 `json:"rttMs"`
+	Unacknowledged     uint32  `json:"unacknowledged"` // segments
+	Retransmits        uint8   `json:"retransmits"`    // time-outs in a row without an answer
+	LastDataReceivedMS int64   `json:"lastDataReceivedMs"`
+	LastAckReceivedMS  int64   `json:"lastAckReceivedMs"`
+}
+
+// tcpOf gives what the kernel said, nil if it said nothing.
+func tcpOf(t device.TCP) *tcpFacts {
+	if !t.Known() {
+		return nil
+	}
+	return &tcpFacts{
+		State: t.StateName(), RTTMS: float64(t.RTT.Microseconds()) / 1000, Unacknowledged: t.Unacked, Retransmits: t.Retransmits,
+		LastDataReceivedMS: t.LastDataRecv.Milliseconds(), LastAckReceivedMS: t.LastAckRecv.Milliseconds(),
+	}
 }
 
 // sideOf copies the facts of a party as they are at the time given; sdk says whether
@@ -95,7 +118,7 @@ func sideOf(p *device.Party, at time.Time, sdk bool) side {
 
 func credentialOf(p *device.Proof) *credential {
 	return &credential{
-		Slot: p.Slot, Policy: p.Policy, Thumbprint: p.Thumbprint, TokenHash: hex(p.TokenHash), Expires: stamp(p.Expires),
+		Slot: p.Slot, Policy: p.Policy, Thumbprint: p.Thumbprint, Authority: clip(p.Authority, maxShort), TokenHash: hex(p.TokenHash), Expires: stamp(p.Expires),
 	}
 }
 

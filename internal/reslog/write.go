@@ -1,6 +1,7 @@
 package reslog
 
 import (
+	"bytes"
 	"log/slog"
 	"time"
 )
@@ -16,6 +17,7 @@ func (l *Log) write() {
 			l.drain()
 		case <-tick.C:
 			l.reportExcess()
+			l.restore()
 		case reply := <-l.ask:
 			l.drain()
 			reply <- l.snapshot()
@@ -23,6 +25,9 @@ func (l *Log) write() {
 			l.queue.close()
 			l.reportExcess()
 			l.drain()
+			if !l.restore() {
+				l.log.Error("records of the resource log are lost", slog.String("op", "reslog.write"), slog.Int("lost", l.failed))
+			}
 			return
 		}
 	}
@@ -76,15 +81,12 @@ func (l *Log) emit(items []item) {
 
 // put writes one chunk of n whole lines to the file and standard output.
 func (l *Log) put(chunk []byte, n int) {
-	if l.failed > 0 {
-		l.restore()
-	}
-	if _, err := l.file.Write(chunk); err != nil {
-		if l.failed == 0 {
-			l.log.Error("the resource log cannot be written; records are lost until it can",
-				slog.String("op", "reslog.write"), slog.Any("err", err))
-		}
-		l.failed += n
+	if !l.restore() {
+		l.failed += n // behind a torn line it would be lost without a word
+	} else if written, err := l.file.Write(chunk); err != nil {
+		l.log.Error("the resource log cannot be written; records are lost until it can",
+			slog.String("op", "reslog.write"), slog.Any("err", err))
+		l.failed = n - bytes.Count(chunk[:written], []byte{'\n'})
 	}
 	if l.stdout != nil {
 		if _, err := l.stdout.Write(chunk); err != nil {
@@ -95,17 +97,23 @@ func (l *Log) put(chunk []byte, n int) {
 	}
 }
 
-// restore tries to say how many records the file did not take.
-func (l *Log) restore() {
+// restore tries to say how many records the file did not take, if there are any, and
+// reports whether the file takes records.
+func (l *Log) restore() bool {
+	if l.failed == 0 {
+		return true
+	}
 	it := missing(l.now(), l.failed, "", "the file could not be written")
 	var enc encoder
 	line, err := enc.line(&it, l.resource)
 	if err != nil {
-		return
+		return false
 	}
 	// A torn line may stand before it: the newline ends that one.
-	if _, err := l.file.Write(append([]byte{'\n'}, line...)); err == nil {
-		l.log.Info("the resource log can be written again", slog.Int("lost", l.failed))
-		l.failed = 0
+	if _, err := l.file.Write(append([]byte{'\n'}, line...)); err != nil {
+		return false
 	}
+	l.log.Info("the resource log can be written again", slog.Int("lost", l.failed))
+	l.failed = 0
+	return true
 }

@@ -60,7 +60,7 @@ type Delta struct {
 	N   int64
 }
 
-// Batch is applied whole or not at all.
+// Batch is applied whole or not at all. A key stands in Writes at most once.
 type Batch struct {
 	Writes []Write
 	Deltas []Delta

@@ -17,22 +17,22 @@ import (
 const patience = 20 * time.Second
 
 // opened opens a log that is closed with the test.
-func opened(t testing.TB, c Config) *Log {
-	t.Helper()
+func opened(tb testing.TB, c Config) *Log {
+	tb.Helper()
 	l, err := Open(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
+	tb.Cleanup(func() { _ = l.Close() })
 	return l
 }
 
 // still is a log without goroutines: the test is the committer.
-func still(t testing.TB, c Config) *Log {
-	t.Helper()
+func still(tb testing.TB, c Config) *Log {
+	tb.Helper()
 	l, err := load(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return l
 }
@@ -60,7 +60,9 @@ func on(l *Log, partition int) string {
 	}
 }
 
-func stampOf(id string) iot.Stamp { return iot.Stamp{Identity: iot.Identity{Device: id}, Generation: 7} }
+func stampOf(id string) iot.Stamp {
+	return iot.Stamp{Identity: iot.Identity{Device: id}, Generation: 7}
+}
 
 func text(format string, args ...any) iot.Raw {
 	return iot.Raw{Source: iot.SourceBag, Props: []byte("a=b"), Body: fmt.Appendf(nil, format, args...)}
@@ -209,4 +211,3 @@ func holding(m *storetest.Memory) (begun chan struct{}, release chan struct{}) {
 type clock struct{ millis int64 }
 
 func (c *clock) now() time.Time { return time.UnixMilli(c.millis) }
-

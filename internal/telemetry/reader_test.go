@@ -354,3 +354,46 @@ func TestReaderRemembersFewSenders(t *testing.T) {
 		t.Errorf("%d senders remembered, at most %d", len(r.stamps), maxStamps)
 	}
 }
+
+// TestReaderStopsAtWhatIsDurable: an engine shows a block before its flush has ended;
+// a reader of the store does not.
+func TestReaderStopsAtWhatIsDurable(t *testing.T) {
+	m, l, all := filled(t, -1)
+	next := sample()
+	seal(next, header{count: 2, first: 180, time: l.partitions[0].end.time, offset: l.partitions[0].end.offset, length: uint32(len(next) - headerSize)})
+	if err := m.Log().Commit([]store.Block{storetest.Block(0, 180, next, nil)}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Reader(0, device.Start{At: device.StartSequence, Sequence: 170})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := differ(all[170:], drain(t, r, 10)); at >= 0 {
+		t.Errorf("the last ten events differ at %d", at)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if events, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %d events and %v of what is not durable", len(events), err)
+	}
+}
+
+// TestTimeOfAMarkBeginsBeforeIt: blocks before a mark may have its time.
+func TestTimeOfAMarkBeginsBeforeIt(t *testing.T) {
+	c := &clock{millis: 1000}
+	l := still(t, Config{Log: storetest.New().Log(), Partitions: 1, Now: c.now})
+	fill(t, l, c, 2)
+	c.millis = 9000
+	first := l.partitions[0].end.sequence
+	for range 30 {
+		fill(t, l, c, 1)
+		c.millis = 9000
+	}
+	marks := l.partitions[0].marks
+	if len(marks) != 2 || marks[1].Time.UnixMilli() != 9000 || marks[1].Sequence <= first {
+		t.Fatalf("marks %v: want one in the midst of the blocks of 9000", marks)
+	}
+	if got := take(t, l, 0, device.Start{At: device.StartTime, Time: c.now()}, 1)[0].Sequence; got != first {
+		t.Errorf("reading begins at %d, want %d", got, first)
+	}
+}

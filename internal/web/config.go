@@ -80,6 +80,18 @@ type resourceLog interface {
 	Read(ctx context.Context, q iot.LogQuery, give func(line []byte) error) error
 }
 
+// diagnosis explains the conflicts of identities.
+type diagnosis interface {
+	// Explain says what happened to an identity, as of a time; zero: now. Without a conflict
+	// its verdict is iot.VerdictNone.
+	Explain(ctx context.Context, id iot.Identity, at time.Time) (iot.Explanation, error)
+	Conflicts(ctx context.Context, q iot.ConflictQuery) ([]iot.ConflictSummary, error)
+	// FollowConflicts and FollowConnections give until ctx ends or give returns an error,
+	// which is returned. What give is too slow for is counted in Lost.
+	FollowConflicts(ctx context.Context, q iot.ConflictQuery, give func(iot.ConflictSummary) error) error
+	FollowConnections(ctx context.Context, q iot.ConnectionQuery, give func(iot.ConnectionEvent) error) error
+}
+
 // failures is told of operations that failed, for the resource log.
 type failures interface {
 	// IdentityError: operation is "get", "create", "update" or "delete".
@@ -105,7 +117,7 @@ type About struct {
 	Started    time.Time
 }
 
-// Config is what a Server is made of. All services are required.
+// Config is what a Server is made of. All services but Diagnosis are required.
 type Config struct {
 	Identities  identities
 	Population  population
@@ -114,6 +126,7 @@ type Config struct {
 	Sender      sender
 	Events      events
 	ResourceLog resourceLog
+	Diagnosis   diagnosis         // nil: nothing is explained, and those who ask get 501
 	Failures    failures          // nil: nobody is told
 	Connected   func() int64      // live sessions of devices: connectedDeviceCount
 	Sockets     map[string]Socket // by sub-protocol in lower case: "mqtt"

@@ -27,6 +27,14 @@ func connOf(r *http.Request) net.Conn {
 	return nc
 }
 
+// kernel asks about the socket of a connection; nil if that is not possible.
+func kernel(nc net.Conn) func() device.TCP {
+	if g := guestOf(nc); g != nil {
+		nc = g.Conn
+	}
+	return device.Kernel(nc)
+}
+
 // facts gives what is known of a request's connection, and the certificates its
 // client offered, leaf first and not verified. The handshake is over by now.
 func (s *Server) facts(r *http.Request) (*device.Conn, []*x509.Certificate) {

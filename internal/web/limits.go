@@ -23,7 +23,7 @@ const (
 // Limits of one request.
 const (
 	drainBody     = 1024 * 1024        // bytes read of a body that is refused as too large, so that the client reads the refusal and not a reset
-	maxSegments   = 8                  // path segments looked at; the longest route has 6
+	maxSegments   = 8                  // path segments looked at; the longest route has 7
 	maxIdentity   = 64 * 1024          // bytes of a device or module body
 	maxBulkBody   = 6 * 1024 * 1024    // bytes of a bulk body: 100 items, each with a full twin
 	maxKeysBody   = 64 * 1024          // bytes of a key regeneration body

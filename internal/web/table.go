@@ -17,6 +17,7 @@ func table() []endpoint {
 		twin      = "/twins/{device}"
 		mtwin     = "/twins/{device}/modules/{module}"
 		authority = "/berth/v1/cas/{name}"
+		explained = "/berth/v1/devices/{device}"
 	)
 	return []endpoint{
 		{get, "/devices", serviceAPI, rights(iot.RegistryRead), (*Server).listDevices},
@@ -65,6 +66,10 @@ func table() []endpoint {
 		{get, "/berth/v1/hub", berthAPI, rights(iot.ServiceConnect, iot.RegistryRead), (*Server).about},
 		{get, "/berth/v1/events/telemetry", berthAPI, rights(iot.ServiceConnect), (*Server).telemetry},
 		{get, "/berth/v1/events/resource-log", berthAPI, rights(iot.ServiceConnect), (*Server).resourceLog},
+		{get, "/berth/v1/events/connections", berthAPI, rights(iot.ServiceConnect), (*Server).connections},
+		{get, "/berth/v1/conflicts", berthAPI, rights(iot.ServiceConnect), (*Server).conflicts},
+		{get, explained + "/explain", berthAPI, rights(iot.ServiceConnect), (*Server).explain},
+		{get, explained + "/modules/{module}/explain", berthAPI, rights(iot.ServiceConnect), (*Server).explain},
 		{get, "/berth/v1/cas", berthAPI, rights(iot.RegistryRead), (*Server).listAuthorities},
 		{get, authority, berthAPI, rights(iot.RegistryRead), (*Server).getAuthority},
 		{put, authority, berthAPI, rights(iot.RegistryWrite), (*Server).putAuthority},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -57,7 +58,8 @@ func (s *Server) webSocket(c *call) error {
 	defer s.inside.Done()
 	facts, certs := s.facts(c.r)
 	raw := connOf(c.r)
-	ws, err := websocket.Accept(c.w, c.r, &websocket.AcceptOptions{
+	door := &hijacker{ResponseWriter: c.w}
+	ws, err := websocket.Accept(door, c.r, &websocket.AcceptOptions{
 		Subprotocols:       []string{spelling},
 		InsecureSkipVerify: true, // any origin
 		CompressionMode:    websocket.CompressionDisabled,
@@ -68,8 +70,9 @@ func (s *Server) webSocket(c *call) error {
 	c.long = true
 	s.metrics.sockets.Inc()
 	defer s.metrics.sockets.Dec()
-	facts.Transport = socket.Transport
+	facts.Transport, facts.Kernel = socket.Transport, kernel(raw)
 	nc := newSocketConn(c, ws, raw)
+	nc.heard = door.heard
 	defer nc.end()
 	socket.Serve(c.r.Context(), nc, facts, certs)
 	nc.wait(c.r.Context())
@@ -114,6 +117,9 @@ type socketConn struct {
 	raw net.Conn // below the frames; nil in a test without a server
 
 	half    sync.Once
+	bye     atomic.Bool  // the peer said goodbye: a close frame, or TLS's own
+	heard   *atomic.Bool // the peer said anything, since CloseWrite if that was called
+	shut    atomic.Bool  // CloseWrite was called
 	goodbye sync.WaitGroup
 	once    sync.Once
 	closed  chan struct{}
@@ -130,15 +136,38 @@ func newSocketConn(c *call, ws *websocket.Conn, raw net.Conn) *socketConn {
 // Read reads the payload of binary messages. A close frame of any kind is the end.
 func (c *socketConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if err != nil && c.ownWord(err) {
+		c.bye.Store(true)
+	}
 	if websocket.CloseStatus(err) == websocket.StatusNoStatusRcvd {
 		err = io.EOF
 	}
 	return n, err
 }
 
+// ownWord reports whether a read error is the peer's own word. A stream that ended
+// below TLS, without a close_notify, is none.
+func (c *socketConn) ownWord(err error) bool {
+	if err == io.EOF || websocket.CloseStatus(err) != -1 { //nolint:errorlint // bare, it stands for a close frame; wrapped, for the stream's end
+		return true
+	}
+	over, layered := c.raw.(interface{ NetConn() net.Conn })
+	if !layered || !errors.Is(err, io.EOF) {
+		return false
+	}
+	stream, ok := over.NetConn().(interface{ Ended() bool })
+	return ok && !stream.Ended()
+}
+
+// Farewell reports whether the peer had a word of its own for the end: a goodbye, or
+// anything else after CloseWrite, of which not all comes to Read.
+func (c *socketConn) Farewell() bool { return c.bye.Load() || c.shut.Load() && c.heard.Load() }
+
 // CloseWrite sends a close frame. It does not wait for the peer's, which ends Read.
 func (c *socketConn) CloseWrite() error {
 	c.half.Do(func() {
+		c.heard.Store(false)
+		c.shut.Store(true)
 		c.goodbye.Go(func() { _ = c.ws.Close(websocket.StatusNormalClosure, "") }) // the peer may be gone already
 	})
 	return nil

@@ -68,7 +68,7 @@ func checkTakeoverLog(t *testing.T, h *rig.Hub, first, second string) {
 	if ours["transport"] != first || by["transport"] != second {
 		t.Errorf("the disconnect tells of %v and %v, want %s and %s: %s", ours["transport"], by["transport"], first, second, r.Properties)
 	}
-	for _, fact := range []string{"clientId", "sdkVersion", "keepAlive", "credential", "tls", "acceptedTime", "connectTime", "lastInTime", "bytesIn", "packetsIn"} {
+	for _, fact := range []string{"clientId", "sdkVersion", "keepAlive", "credential", "tls", "acceptedTime", "connectTime", "lastInTime", "bytesIn", "packetsIn", "tcp"} {
 		if ours[fact] == nil || by[fact] == nil {
 			t.Errorf("the disconnect does not tell %s of both sides: %s", fact, r.Properties)
 		}

@@ -51,7 +51,14 @@ func (h *Hub) Dial(tb testing.TB, certs ...tls.Certificate) *Link {
 	tb.Helper()
 	cfg := h.TLS()
 	cfg.Certificates = certs
-	conn, err := dial(tb.Context(), h.Run.MQTT, cfg)
+	return h.DialAt(tb, h.Run.MQTT, cfg)
+}
+
+// DialAt is Dial to another address, such as a Proxy's, with a TLS configuration of the
+// caller's.
+func (h *Hub) DialAt(tb testing.TB, addr string, cfg *tls.Config) *Link {
+	tb.Helper()
+	conn, err := dial(tb.Context(), addr, cfg)
 	if err != nil {
 		tb.Fatalf("dial the MQTT port: %v", err)
 	}

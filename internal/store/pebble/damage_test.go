@@ -317,3 +317,20 @@ func TestFolderIsLockedOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFoldersSurviveThePower: a folder made is there after a loss of power, with all
+// above it, also when they were there and not flushed.
+func TestFoldersSurviveThePower(t *testing.T) {
+	for _, unflushed := range []string{"", "a", "a/b", "a/b/c"} {
+		fs := vfs.NewCrashableMem()
+		if err := fs.MkdirAll(unflushed, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := makeFolder(fs, "a/b/c"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fs.CrashClone(vfs.CrashCloneCfg{}).Stat("a/b/c"); err != nil {
+			t.Errorf("after %q: %v", unflushed, err)
+		}
+	}
+}

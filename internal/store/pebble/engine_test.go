@@ -11,27 +11,29 @@ import (
 )
 
 // options are those of a test: a small ballast, and a failed flush is a failed test.
-func options(t testing.TB, fs vfs.FS) Options {
-	t.Helper()
-	return Options{Dir: "data", FS: fs, BallastBytes: -1, CacheBytes: 1 << 20, Fatal: func(err error) { t.Error(err) }}
+func options(tb testing.TB, fs vfs.FS) Options {
+	tb.Helper()
+	return Options{Dir: "data", FS: fs, BallastBytes: -1, CacheBytes: 1 << 20, Fatal: func(err error) { tb.Error(err) }}
 }
 
 // open opens an engine that is closed with the test.
-func open(t testing.TB, o Options) *Engine {
-	t.Helper()
+func open(tb testing.TB, o Options) *Engine {
+	tb.Helper()
 	e, err := Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = e.Close() })
+	tb.Cleanup(func() { _ = e.Close() })
 	return e
 }
 
 func TestEngineMeetsTheContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Subject {
+		t.Helper()
 		o := options(t, vfs.NewMem())
 		e := open(t, o)
 		return storetest.Subject{Engine: e, Reopen: func(t *testing.T) storetest.Engine {
+			t.Helper()
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -42,9 +44,11 @@ func TestEngineMeetsTheContract(t *testing.T) {
 
 func TestEngineMeetsTheContractOnDisk(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Subject {
+		t.Helper()
 		o := Options{Dir: t.TempDir(), Fatal: func(err error) { t.Error(err) }}
 		e := open(t, o)
 		return storetest.Subject{Engine: e, Reopen: func(t *testing.T) storetest.Engine {
+			t.Helper()
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -53,8 +57,8 @@ func TestEngineMeetsTheContractOnDisk(t *testing.T) {
 	})
 }
 
-// TestEngineAnswersAsTheModel plays random programs with restarts and losses of power;
-// trims are not durable at once, so only a clean restart keeps them comparable.
+// TestEngineAnswersAsTheModel plays random programs with restarts. Trims are not
+// durable at once, so that only a clean restart keeps the two comparable.
 func TestEngineAnswersAsTheModel(t *testing.T) {
 	storetest.Compare(t, func(rt *rapid.T) (storetest.Engine, func() storetest.Engine, func()) {
 		o := options(t, vfs.NewMem())

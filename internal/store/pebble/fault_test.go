@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,11 +95,7 @@ func numbered(partition uint32, n uint64) store.Block {
 func (l *load) acknowledged() (map[string]int, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wrote := map[string]int{}
-	for k, n := range l.wrote {
-		wrote[k] = n
-	}
-	return wrote, l.blocks
+	return maps.Clone(l.wrote), l.blocks
 }
 
 // survived checks an engine on what a loss of power left.
@@ -298,8 +296,7 @@ func TestWritersShareAFlush(t *testing.T) {
 		write(fmt.Sprint(i))
 	}
 	for waiting.Load() < writers+1 {
-		e.gate.mu.Lock() // gives the others a turn
-		e.gate.mu.Unlock()
+		runtime.Gosched()
 	}
 	close(release)
 	wg.Wait()

@@ -11,24 +11,23 @@ import (
 // them away again: a folder is durable once the folder that names it is flushed, and
 // Pebble flushes only its own.
 func makeFolder(fs vfs.FS, dir string) error {
-	changed := []string{}
+	missing := 0 // folders to make
+	above := []string{}
 	for d := dir; ; d = fs.PathDir(d) {
-		_, err := fs.Stat(d)
-		if d != dir {
-			changed = append(changed, d)
+		if _, err := fs.Stat(d); err != nil {
+			missing++
 		}
-		if err == nil || d == fs.PathDir(d) {
+		if d == fs.PathDir(d) {
 			break
 		}
+		above = append(above, fs.PathDir(d))
 	}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("pebble: make %s: %w", dir, err)
 	}
-	if len(changed) == 0 {
-		changed = append(changed, fs.PathDir(dir)) // made by a start that the power left
-	}
-	for _, d := range changed {
-		if err := syncFolder(fs, d); err != nil {
+	for i, d := range above {
+		// Others may have made the rest just now, or long ago and read-only to us.
+		if err := syncFolder(fs, d); err != nil && i < missing {
 			return err
 		}
 	}

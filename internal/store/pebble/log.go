@@ -140,7 +140,7 @@ func (l *eventLog) value(it *kv.Iterator, partition uint32) ([]byte, error) {
 func (l *eventLog) refuse(out []store.Stored, err error, it *kv.Iterator) ([]store.Stored, error) {
 	closed := it.Close() // reports the same damage again
 	if len(out) > 0 {
-		return out, nil //nolint:nilerr // the next read begins at the damage and reports it
+		return out, nil // the next read begins at the damage and reports it
 	}
 	if err == nil {
 		err = closed

@@ -82,7 +82,7 @@ func (s *space) check() {
 	}
 	if !s.full.Load() {
 		if known && usage.AvailBytes < s.reserve {
-			s.refuse("the disk has less free space than the reserve: writes are refused until space returns")
+			s.refuse("less free space than the reserve")
 			return
 		}
 		s.weigh()
@@ -98,9 +98,10 @@ func (s *space) check() {
 	}
 }
 
+// refuse refuses writes from now on.
 func (s *space) refuse(why string) {
 	if s.full.CompareAndSwap(false, true) {
-		s.log.Error(why, slog.String("dir", s.dir))
+		s.log.Error("the disk is full: writes are refused until space returns", slog.String("why", why), slog.String("dir", s.dir))
 	}
 }
 
@@ -115,7 +116,7 @@ func (s *space) exhausted() {
 		}
 	}
 	s.mu.Unlock()
-	s.refuse("the disk is full: writes are refused until space returns")
+	s.refuse("a write met no space")
 }
 
 // weigh puts the ballast in place and reports whether it is.
@@ -132,7 +133,7 @@ func (s *space) weigh() bool {
 	}
 	if err := s.fill(name); err != nil {
 		if vfs.IsNoSpaceError(err) {
-			s.refuse("the disk has no room for the ballast file: writes are refused until space returns")
+			s.refuse("no room for the ballast file")
 		} else {
 			s.log.Warn("the ballast file cannot be written", slog.Any("err", err))
 		}

@@ -44,6 +44,7 @@ func read(t *testing.T, l store.Log, partition uint32, from uint64, size int) []
 }
 
 func logRead(t *testing.T, s Subject) {
+	t.Helper()
 	l := s.Log()
 	if got := read(t, l, 0, 7, 100); got != nil {
 		t.Errorf("an empty log gives %v", got)
@@ -87,6 +88,7 @@ func logRead(t *testing.T, s Subject) {
 }
 
 func logPartitions(t *testing.T, s Subject) {
+	t.Helper()
 	l := s.Log()
 	must(t, 0, l.Commit([]store.Block{
 		Block(0, ^uint64(0), []byte("last"), nil), Block(1, 0, []byte("one"), mark(0, 0)), Block(2, 0, []byte("two"), nil), Block(256, 9, []byte("far"), nil),
@@ -108,6 +110,7 @@ func logPartitions(t *testing.T, s Subject) {
 }
 
 func logCommitWhole(t *testing.T, s Subject) {
+	t.Helper()
 	l := s.Log()
 	filled := 0
 	block := store.Block{Partition: 1, First: 0, Size: 3, Fill: func(dst []byte) {
@@ -129,6 +132,7 @@ func logCommitWhole(t *testing.T, s Subject) {
 }
 
 func logTrim(t *testing.T, s Subject) {
+	t.Helper()
 	l := s.Log()
 	for i := range uint64(20) {
 		must(t, 0, l.Commit([]store.Block{Block(3, i*10, value(3, i, 5000), mark(i*10, i*5000))}))
@@ -150,6 +154,7 @@ func logTrim(t *testing.T, s Subject) {
 }
 
 func logReopen(t *testing.T, s Subject) {
+	t.Helper()
 	if s.Reopen == nil {
 		t.Skip("the engine cannot be reopened")
 	}
@@ -168,6 +173,7 @@ func logReopen(t *testing.T, s Subject) {
 }
 
 func claimsGreatest(t *testing.T, s Subject) {
+	t.Helper()
 	c := s.Claims()
 	var last store.Epoch
 	for i := range 20 {
@@ -189,6 +195,7 @@ func claimsGreatest(t *testing.T, s Subject) {
 }
 
 func claimsLateRelease(t *testing.T, s Subject) {
+	t.Helper()
 	c := s.Claims()
 	old, err := c.Claim(t.Context(), "dev")
 	must(t, 0, err)
@@ -206,6 +213,7 @@ func claimsLateRelease(t *testing.T, s Subject) {
 }
 
 func claimsReopen(t *testing.T, s Subject) {
+	t.Helper()
 	if s.Reopen == nil {
 		t.Skip("the engine cannot be reopened")
 	}

@@ -44,6 +44,7 @@ func entries(t *testing.T, r store.Records, prefix, after string) []string {
 }
 
 func recordsGetGivesWhatApplyWrote(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	if _, err := r.Get(t.Context(), "a"); !errors.Is(err, store.ErrNotFound) {
 		t.Fatalf("get of nothing: got %v, want ErrNotFound", err)
@@ -81,6 +82,7 @@ func must2(t *testing.T) func(store.Record, error) store.Record {
 }
 
 func recordsDemands(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	have := apply(t, r, put("here", "1", store.Absent))[0]
 	cases := []struct {
@@ -130,6 +132,7 @@ func recordsDemands(t *testing.T, s Subject) {
 }
 
 func recordsRevisions(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	var last store.Rev
 	for i := range 50 {
@@ -145,6 +148,7 @@ func recordsRevisions(t *testing.T, s Subject) {
 }
 
 func recordsIndex(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	apply(t, r, put("dev1", "", store.Absent, "state/on", "tag/a"), put("dev2", "", store.Absent, "state/on"))
 	want := []string{`"state/on">"dev1"`, `"state/on">"dev2"`}
@@ -169,6 +173,7 @@ func recordsIndex(t *testing.T, s Subject) {
 }
 
 func recordsIndexOrder(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	indexes := []string{"\x00", "\x00\x00", "\x00\x01", "\x00\xff", "\x01", "a", "a\x00", "a\x00b", "a\x01", "ab", "\xff", "\xff\xff"}
 	apply(t, r, put("k\x00\x01", "", store.Absent, indexes...), put("\x00k", "", store.Absent, "a\x00"))
@@ -191,6 +196,7 @@ func recordsIndexOrder(t *testing.T, s Subject) {
 }
 
 func recordsScan(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	for _, k := range []string{"b/2", "a/1", "b/1", "b", "c", "b/\xff", "b0"} {
 		apply(t, r, put(k, k[:1], store.Absent))
@@ -220,6 +226,7 @@ func recordsScan(t *testing.T, s Subject) {
 }
 
 func recordsCounters(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	var wg sync.WaitGroup
 	for range 8 {
@@ -246,6 +253,7 @@ func recordsCounters(t *testing.T, s Subject) {
 // recordsOneWinner: of writers that demand the same revision exactly one wins, and
 // batches over several keys neither deadlock nor interleave.
 func recordsOneWinner(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	apply(t, r, put("x", "0", store.Absent), put("y", "0", store.Absent))
 	const workers, rounds = 8, 25
@@ -289,6 +297,7 @@ func recordsOneWinner(t *testing.T, s Subject) {
 }
 
 func recordsContext(t *testing.T, s Subject) {
+	t.Helper()
 	r := s.Records()
 	apply(t, r, put("a", "1", store.Absent))
 	cause := errors.New("enough")
@@ -309,6 +318,7 @@ func recordsContext(t *testing.T, s Subject) {
 }
 
 func recordsReopen(t *testing.T, s Subject) {
+	t.Helper()
 	if s.Reopen == nil {
 		t.Skip("the engine cannot be reopened")
 	}

@@ -40,7 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 }
 
 // must ends the test on an error.
-func must[T any](t *testing.T, v T, err error) T { //nolint:unparam // the value is what most callers are after
+func must[T any](t *testing.T, v T, err error) T {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
