@@ -42,7 +42,8 @@ func (c Code) Scope() Scope { return row(c).scope }
 func (c Code) Condition() string { return row(c).condition }
 
 // ConnAck is the MQTT 3.1.1 CONNACK return code of the code (device-mqtt-http 2.4):
-// 5 for refusals, 3 for what a client should retry.
+// 5 for refusals, 3 for what a client should retry: the hub's own troubles, and a
+// newcomer that an even newer one displaced before it was answered.
 func (c Code) ConnAck() byte { return row(c).connack }
 
 // Error is the hub's error.

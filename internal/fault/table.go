@@ -205,7 +205,7 @@ var table = map[Code]entry{ //nolint:gochecknoglobals // a table, never written
 	RequestTimedOut:                                 {"RequestTimedOut", ScopeOperation, "com.microsoft:timeout", 3},
 	UnsupportedOperationOnReplica:                   {"UnsupportedOperationOnReplica", ScopeOperation, "amqp:invalid-field", 5},
 	NullMessage:                                     {"NullMessage", ScopeOperation, "amqp:invalid-field", 5},
-	ConnectionForcefullyClosedOnNewConnection:       {"ConnectionForcefullyClosedOnNewConnection", ScopeConnection, "amqp:internal-error", 5},
+	ConnectionForcefullyClosedOnNewConnection:       {"ConnectionForcefullyClosedOnNewConnection", ScopeConnection, "amqp:internal-error", 3}, // displaced before it was answered: it may come again
 	InvalidDeviceScope:                              {"InvalidDeviceScope", ScopeOperation, "amqp:invalid-field", 5},
 	ConnectionForcefullyClosedOnFaultInjection:      {"ConnectionForcefullyClosedOnFaultInjection", ScopeConnection, "amqp:invalid-field", 3},
 	ConnectionRejectedOnFaultInjection:              {"ConnectionRejectedOnFaultInjection", ScopeConnection, "amqp:invalid-field", 3},
@@ -282,7 +282,7 @@ var table = map[Code]entry{ //nolint:gochecknoglobals // a table, never written
 	BulkAddDevicesNotSupported:                      {"BulkAddDevicesNotSupported", ScopeOperation, "amqp:not-allowed", 5},
 	GenericConflict:                                 {"GenericConflict", ScopeOperation, "amqp:not-allowed", 5},
 	DeviceAlreadyExists:                             {"DeviceAlreadyExists", ScopeOperation, "amqp:not-allowed", 5},
-	LinkCreationConflict:                            {"LinkCreationConflict", ScopeLink, "amqp:internal-error", 5},
+	LinkCreationConflict:                            {"LinkCreationConflict", ScopeLink, "amqp:internal-error", 3},
 	CallbackSubscriptionConflict:                    {"CallbackSubscriptionConflict", ScopeOperation, "amqp:not-allowed", 5},
 	ModelAlreadyExists:                              {"ModelAlreadyExists", ScopeOperation, "amqp:not-allowed", 5},
 	DeviceLocked:                                    {"DeviceLocked", ScopeOperation, "amqp:not-allowed", 5},

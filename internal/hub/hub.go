@@ -8,6 +8,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -113,6 +114,9 @@ func (h *Hub) open(ctx context.Context, hello device.Hello, wake func()) (*sessi
 	s := newSession(h, hello, proof, wake)
 	seat, err := h.presence.Claim(ctx, &s.party, s, hello.Conn.Transport)
 	if err != nil {
+		if _, ok := errors.AsType[*fault.Error](err); ok {
+			return nil, err // a newer claim was faster, or the hub is stopping
+		}
 		return nil, fault.Wrap(err, fault.ServerError, "hub.open", "the identity could not be claimed; try again")
 	}
 	s.seat = seat

@@ -276,7 +276,8 @@ func afterlifeOf(t *testing.T, s *hubtest.Session) device.Afterlife {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if !s.Await(ctx, func() bool { return len(s.Afterlives()) > 0 }) {
-		t.Fatal("no afterlife was told")
+		bye, closed := s.Goodbye()
+		t.Fatalf("no afterlife was told; the session ended with %v and was closed (%t) with %+v", s.Err(), closed, bye)
 	}
 	if all := s.Afterlives(); len(all) > 1 {
 		t.Errorf("told %d times", len(all))

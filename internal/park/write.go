@@ -24,12 +24,12 @@ func (o *owner) write(now time.Time, b []byte) error {
 }
 
 // impatient is the owner while the owner proper waits for its write: it takes the wakes,
-// and cuts the write off when the conversation is over.
+// which it hands on in the end, and cuts the write off when the conversation is over.
 func (o *owner) impatient() {
+	defer o.c.Wake()
 	for !o.over() {
 		select {
 		case <-o.c.wake:
-			o.woken = true
 		case <-o.unblocked:
 			return
 		}
