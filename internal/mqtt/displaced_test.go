@@ -241,7 +241,6 @@ func TestSilenceOfTheDisplaced(t *testing.T) {
 	old := h.online(t, proxy.addr, "dev1")
 	s := h.session(t, "dev1")
 	proxy.swallow()
-	_ = old.Close()
 	start := time.Now()
 	h.online(t, h.addr, "dev1")
 	if took := time.Since(start); took > time.Second {
@@ -251,6 +250,7 @@ func TestSilenceOfTheDisplaced(t *testing.T) {
 	if got.Kind != device.AfterlifeSilent || got.After < 4*time.Second || got.After > 7*time.Second || got.Bytes != 0 || got.Cut {
 		t.Errorf("got %+v, want silence for 5 s", got)
 	}
+	_ = old.Close() // nobody hears it
 }
 
 // A connection that says goodbye by itself, or is lost, was not displaced: nobody watches it.
