@@ -258,31 +258,32 @@ func (f *fields) mapping() Value {
 	return v
 }
 
-// symbols takes a field of many symbols: null, one symbol, or an array (AMQP 1.4).
+// symbols takes a field of many symbols: null, one symbol, or an array (AMQP 1.4); a
+// list is let pass, as the Python binding of proton sends it.
 func (f *fields) symbols() []string {
-	if !f.has() {
+	v := f.value()
+	switch v.kind {
+	case KindNull:
 		return nil
-	}
-	v, n, err := DecodeValue(f.b)
-	if err != nil {
-		f.fail(err)
-		return nil
-	}
-	f.b = f.b[n:]
-	if v.kind == KindSymbol {
+	case KindSymbol:
 		return []string{string(v.raw)}
-	}
-	w := v.walk()
-	switch {
-	case v.kind != KindArray || w.code != 0 && formats[w.code].kind != KindSymbol || len(w.descriptors) > 0:
+	case KindArray, KindList:
+	default:
 		f.fail(errFieldType)
 		return nil
-	case w.left == 0:
+	}
+	w := v.walk()
+	if w.left == 0 {
 		return nil
 	}
 	vs := make([]string, 0, w.left)
 	for w.left > 0 {
-		vs = append(vs, string(w.next().raw))
+		e := w.next()
+		if e.kind != KindSymbol {
+			f.fail(errFieldType)
+			return nil
+		}
+		vs = append(vs, string(e.raw))
 	}
 	return vs
 }
