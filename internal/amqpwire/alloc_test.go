@@ -100,7 +100,7 @@ func hot() map[string]func() bool {
 			for d := range m.Data() {
 				n += len(d)
 			}
-			return err == nil && n == 271 && v.Get("level").Kind() == KindString
+			return err == nil && n == 267 && v.Get("level").Kind() == KindString
 		},
 		"Values": func() bool {
 			v, _, err := DecodeValue(annotations)

@@ -81,20 +81,20 @@ func isKey(c Code, k Kind) bool {
 }
 
 // enterSection reads into a section that is a list; an empty one has no fields.
-func enterSection(b []byte, c Code) (fields, error) {
+func (f *fields) enterSection(b []byte, c Code) error {
 	if len(b) == 0 {
-		return fields{}, nil
+		return nil
 	}
-	got, in, n, err := enter(b)
+	got, n, err := f.enter(b)
 	switch {
 	case err != nil:
-		return fields{}, err
+		return err
 	case got != c:
-		return fields{}, errSection
+		return errSection
 	case n != len(b):
-		return fields{}, errSize
+		return errSize
 	}
-	return in, nil
+	return nil
 }
 
 // DecodeAnnotations reads a section of delivery-annotations, message-annotations or
