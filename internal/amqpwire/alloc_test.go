@@ -1,6 +1,8 @@
 package amqpwire
 
 import (
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -133,6 +135,35 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 				t.Errorf("%v allocations, want 0", allocs)
 			}
 		})
+	}
+}
+
+// What a frame holds is bounded by its bytes, also where a byte is an element.
+func TestAllocationIsBounded(t *testing.T) {
+	none := make([]string, 60_000)
+	for _, p := range []Performative{
+		Open{ContainerID: "c", OfferedCapabilities: none},
+		Open{ContainerID: "c", Properties: List(make([]Value, 60_000)...)},
+		Open{ContainerID: "c", Properties: Map(Symbol("k"), List(make([]Value, 60_000)...))},
+		Attach{Name: "l", Source: &Source{Outcomes: none}, Target: &Node{Capabilities: none}, DesiredCapabilities: none},
+		Disposition{State: Modified{MessageAnnotations: Map(Symbol("k"), List(make([]Value, 60_000)...))}},
+		Disposition{State: Other{Described(Symbol(strings.Repeat("x", 60_000)), List())}},
+		Close{Error: &Error{Condition: strings.Repeat("x", 60_000), Info: Map(Symbol("k"), Binary(make([]byte, 60_000)))}},
+	} {
+		b := AppendFrame(nil, 0, p)
+		if grown := allocated(func() { _, _ = splitLong(t, b).Decode() }); grown > uint64(32*len(b)+4096) {
+			t.Errorf("%T of %d bytes allocated %d", p, len(b), grown)
+		}
+	}
+	b := AppendSASL(nil, SASLMechanisms{none})
+	if grown := allocated(func() { _, _ = splitLong(t, b).DecodeSASL() }); grown > uint64(32*len(b)+4096) {
+		t.Errorf("mechanisms of %d bytes allocated %d", len(b), grown)
+	}
+	// An array of nothing is read in no time and into nothing, however often it is nested.
+	zeros := decoded(t, "e0 02 ff 44")
+	v, _, err := DecodeValue(List(slices.Repeat([]Value{zeros}, 1000)...).Append(nil))
+	if err != nil || countValues(v) != 1+1000*MaxEmpty {
+		t.Errorf("%v: %d values, %v", v, countValues(v), err)
 	}
 }
 

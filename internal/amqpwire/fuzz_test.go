@@ -49,6 +49,15 @@ func FuzzDecode(f *testing.F) {
 		case errors.Is(err, ErrShort) && len(b) >= fuzzLimit:
 			t.Errorf("%d bytes are not enough for a frame of at most %d", len(b), fuzzLimit)
 		}
+		if grown := allocated(func() {
+			_, _, _ = DecodeValue(b)
+			m, _ := ScanMessage(b)
+			_, _ = DecodeProperties(m.Properties)
+			_, _ = DecodeAnnotations(m.MessageAnnotations)
+			_, _ = DecodeApplicationProperties(m.ApplicationProperties)
+		}); grown > 16*1024 { // nothing, but the fuzzer's own
+			t.Errorf("values and sections of %d bytes allocated %d", len(b), grown)
+		}
 		walkValue(t, b)
 		walkMessage(t, b)
 	})
@@ -78,7 +87,7 @@ func walkValue(t *testing.T, b []byte) {
 	if seen := countValues(v); seen > (1+MaxEmpty)*len(b) {
 		t.Errorf("%d bytes hold %d values", len(b), seen)
 	}
-	if !v.Equal(v.Clone()) {
+	if !v.Equal(v.Clone()) || v.String() == "" || !v.Descriptor().Equal(v.Clone().Descriptor()) {
 		t.Errorf("%v is not itself", v)
 	}
 }
@@ -95,7 +104,7 @@ func countValues(v Value) int {
 	for k, e := range v.Pairs() {
 		n += countValues(k) + countValues(e)
 	}
-	return n + len(v.Raw())*0 + v.Descriptor().Len()*0
+	return n
 }
 
 // walkMessage reads all of a message that scans.

@@ -3,6 +3,7 @@ package amqpwire
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -407,5 +408,22 @@ func TestCloneBorrowsFromNobody(t *testing.T) {
 	clear(b)
 	if text, _ := kept.Get("k").AsText(); text != "value" {
 		t.Errorf("the clone reads %q", text)
+	}
+}
+
+func TestValuesAsWords(t *testing.T) {
+	for want, v := range map[string]Value{
+		"null": {}, "boolean 1": Bool(true), "int -5": Int(-5), "ulong 18446744073709551615": Ulong(math.MaxUint64), "double 1.5": Double(1.5),
+		"string of 5 bytes": String("token"), "symbol of 1 bytes": Symbol("s"), "binary of 0 bytes": Binary(nil), "uuid": UUID(uuid),
+		"map of 1": Map(Symbol("k"), Int(1)), "list of 2": List(Int(1), Int(2)), "array of 0": Symbols(), "described": Described(Ulong(1), Int(1)),
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for _, s := range []fmt.Stringer{SASLInit{Mechanism: "PLAIN", InitialResponse: []byte("secret")}, SASLResponse{[]byte("secret")}, Kind(99)} {
+		if got := fmt.Sprintf("%v %+v", s, s); strings.Contains(got, "secret") || strings.Contains(got, "115") {
+			t.Errorf("%T says %q", s, got)
+		}
 	}
 }
