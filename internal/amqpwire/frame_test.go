@@ -144,6 +144,7 @@ func TestPerformativesRefused(t *testing.T) {
 		{"transfer tag of 33 bytes", "005314 c02603 4343 a021" + strings.Repeat("00", 33), errFieldValue},
 		{"transfer tag past end", "005314 c00503 4343 a021", errTruncated},
 		{"transfer settled is 2", "005314 c00705 43434043 5602", errBool},
+		{"transfer settled is a uint", "005314 c00605 43434043 43", errFieldType},
 		{"transfer state is no state", "005314 c00908 43404040404040 41", errNotDescribed},
 		{"disposition without first", "005315 c00201 41", errMandatory},
 		{"disposition state is malformed", "005315 c00a05 41434041 005399 5602", errBool},
@@ -255,15 +256,15 @@ func TestHotBodiesAreNotConfused(t *testing.T) {
 func TestAppendPart(t *testing.T) {
 	payload := bytes.Repeat([]byte("0123456789"), 200)
 	for _, settled := range []Opt[bool]{{}, Some(true)} {
-		for max := 512; max < 540; max++ {
+		for limit := 512; limit < 540; limit++ {
 			for _, size := range []int{0, 1, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 490, 491, 492, 493, 494, 495, 1000, 2000} {
 				t1 := Transfer{Handle: 1, DeliveryID: Some[uint32](9), Tag: []byte{1, 2}, MessageFormat: Some[uint32](0), Settled: settled}
 				var whole []byte
 				rest := payload[:size]
 				for first := true; first || len(rest) > 0; first = false {
 					var b []byte
-					b, rest = t1.AppendPart([]byte("x"), 3, max, rest)
-					f, n, err := Split(b[1:], max)
+					b, rest = t1.AppendPart([]byte("x"), 3, limit, rest)
+					f, n, err := Split(b[1:], limit)
 					if err != nil || n != len(b)-1 || f.Channel != 3 {
 						t.Fatalf("Split = %d of %d, %v", n, len(b)-1, err)
 					}
@@ -271,8 +272,8 @@ func TestAppendPart(t *testing.T) {
 					if err != nil || got.More != (len(rest) > 0) || got.Handle != 1 {
 						t.Fatalf("Transfer = %+v, %v; %d left", got, err, len(rest))
 					}
-					if len(rest) > 0 && n != max {
-						t.Errorf("a frame of %d bytes, %d are allowed", n, max)
+					if len(rest) > 0 && n != limit {
+						t.Errorf("a frame of %d bytes, %d are allowed", n, limit)
 					}
 					whole = append(whole, got.Payload...)
 					t1.DeliveryID, t1.Tag, t1.MessageFormat, t1.Settled = Opt[uint32]{}, nil, Opt[uint32]{}, Opt[bool]{}
@@ -322,6 +323,13 @@ func TestSetUpOwnsWhatItHolds(t *testing.T) {
 		if diff := cmp.Diff(g.want, got); diff != "" {
 			t.Errorf("%s: %s", g.name, diff)
 		}
+	}
+	// An error is its own even where the state that has it borrows.
+	b := Disposition{State: Rejected{&Error{Condition: "c", Description: "d", Info: Map(Symbol("k"), String("v"))}}}.AppendFrame(nil, 0)
+	d, err := splitLong(t, b).Disposition()
+	clear(b)
+	if r, ok := d.State.(Rejected); err != nil || !ok || r.Error.Condition != "c" || !r.Error.Info.Equal(Map(Symbol("k"), String("v"))) {
+		t.Errorf("%+v, %v", d, err)
 	}
 	for _, g := range goldenSASL {
 		b := unhex(t, g.hex)

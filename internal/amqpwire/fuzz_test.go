@@ -65,6 +65,7 @@ func FuzzDecode(f *testing.F) {
 
 // decodeAll reads a body as everything it can be.
 func decodeAll(t *testing.T, f Frame) {
+	t.Helper()
 	p, err := f.Decode()
 	if (p == nil) != (err != nil) {
 		t.Errorf("Decode = %v, %v", p, err)
@@ -77,6 +78,7 @@ func decodeAll(t *testing.T, f Frame) {
 
 // walkValue reads all of a value that decodes.
 func walkValue(t *testing.T, b []byte) {
+	t.Helper()
 	v, n, err := DecodeValue(b)
 	if (err == nil) != (n > 0) || n > len(b) {
 		t.Errorf("DecodeValue = %d of %d, %v", n, len(b), err)
@@ -109,6 +111,7 @@ func countValues(v Value) int {
 
 // walkMessage reads all of a message that scans.
 func walkMessage(t *testing.T, b []byte) {
+	t.Helper()
 	m, err := ScanMessage(b)
 	if err != nil {
 		return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -149,7 +150,7 @@ func splitGolden(t *testing.T, b []byte) Frame {
 			t.Errorf("the first %d bytes: %d, %v; want ErrShort", i, n, err)
 		}
 	}
-	f, n, err := Split(append(b[:len(b):len(b)], 0xff), len(b))
+	f, n, err := Split(append(slices.Clip(b), 0xff), len(b))
 	if err != nil || n != len(b) {
 		t.Fatalf("Split = %d, %v; want %d, nil", n, err, len(b))
 	}

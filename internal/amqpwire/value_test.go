@@ -384,7 +384,11 @@ func TestCompoundsGrow(t *testing.T) {
 	}
 	names := slices.Repeat([]string{"abcdef"}, 100)
 	long := []string{strings.Repeat("x", 256), "", "y"}
-	for _, vs := range [][]string{nil, {""}, names, long} {
+	arrays := [][]string{nil, {""}, names, long, make([]string, 255), make([]string, 256)}
+	for n := 248; n < 260; n++ { // where size, then count, then elements become wide
+		arrays = append(arrays, []string{strings.Repeat("x", n)}, make([]string, n), []string{strings.Repeat("x", n-100), strings.Repeat("y", 98)})
+	}
+	for _, vs := range arrays {
 		v := Symbols(vs...)
 		var got []string
 		for e := range decoded(t, hex.EncodeToString(v.Append(nil))).Elements() {
