@@ -13,5 +13,59 @@ type Flow struct {
 	Available      Opt[uint32]
 	Drain          bool
 	Echo           bool
-	Properties     Value
+	Properties     Value // null, or a map with symbol keys
+}
+
+// Flow reads the body of a flow. It allocates nothing.
+func (f Frame) Flow() (Flow, error) {
+	c, in, n, err := enter(f.Body)
+	switch {
+	case err != nil:
+		return Flow{}, err
+	case c != CodeFlow || f.Type != FrameAMQP:
+		return Flow{}, errWrongFrame
+	}
+	p := Flow{
+		NextIncomingID: in.uint(),
+		IncomingWindow: in.mustUint(),
+		NextOutgoingID: in.mustUint(),
+		OutgoingWindow: in.mustUint(),
+		Handle:         in.uint(),
+		DeliveryCount:  in.uint(),
+		LinkCredit:     in.uint(),
+		Available:      in.uint(),
+		Drain:          in.bool(),
+		Echo:           in.bool(),
+		Properties:     in.mapping(),
+	}
+	if err := in.end(); err != nil {
+		return Flow{}, err
+	}
+	if n != len(f.Body) {
+		return Flow{}, errTrailing
+	}
+	return p, nil
+}
+
+// Append writes the performative behind b.
+func (p Flow) Append(b []byte) []byte {
+	l := openComposite(b, CodeFlow)
+	l.optUint(p.NextIncomingID)
+	l.uint(p.IncomingWindow)
+	l.uint(p.NextOutgoingID)
+	l.uint(p.OutgoingWindow)
+	l.optUint(p.Handle)
+	l.optUint(p.DeliveryCount)
+	l.optUint(p.LinkCredit)
+	l.optUint(p.Available)
+	l.flag(p.Drain)
+	l.flag(p.Echo)
+	l.value(p.Properties)
+	return l.close()
+}
+
+// AppendFrame writes a whole frame behind b.
+func (p Flow) AppendFrame(b []byte, channel uint16) []byte {
+	b, at := openFrame(b, FrameAMQP, channel)
+	return closeFrame(p.Append(b), at, 0)
 }
