@@ -120,6 +120,7 @@ func (c *Conn) Start(now time.Time, out []byte) {
 	}
 	c.now, c.out, c.outStart = now, out, len(out)
 	c.work, c.heard, c.idle = turnWork, false, false
+	c.expire()
 }
 
 // Finish ends a turn. It gives back what is to be sent, and when to take a turn even if
@@ -139,44 +140,43 @@ func (c *Conn) Finish() (out []byte, deadline time.Time) {
 
 // Step handles input until there is something to tell; it says how many bytes it used.
 // Frames that tell nothing (a window, an empty frame) are handled on the way.
-func (c *Conn) Step(in []byte) (Event, int) {
-	used := 0
+func (c *Conn) Step(in []byte) (ev Event, used int) {
 	for {
-		if ev, ok := c.told(); ok {
-			return ev, used
-		}
-		if c.phase >= phaseDiscard {
-			c.idle = true
-			c.expire()
-			if len(c.reports) > 0 {
-				continue
+		switch {
+		case len(c.reports) > 0:
+			if ev, ok := c.told(); ok {
+				return ev, used
 			}
+			continue
+		case c.phase >= phaseDiscard:
+			c.idle = true
 			return Event{}, len(in)
-		}
-		if c.phase == phaseAsked || c.phase == phaseOpening || c.Full() {
+		case c.phase == phaseAsked || c.phase == phaseOpening:
 			return Event{Kind: Held}, used
-		}
-		if c.work <= 0 {
+		case c.work <= 0 || c.Full():
 			return Event{Kind: More}, used
+		case c.settling.session != nil:
+			if ev, ok := c.settled(); ok {
+				return ev, used
+			}
+			continue
 		}
 		ev, n, err := c.next(in[used:])
 		used += n
 		switch {
 		case errors.Is(err, amqpwire.ErrShort):
 			c.idle = true
-			c.expire()
-			if len(c.reports) == 0 {
+			if !c.silent() {
 				return Event{}, used
 			}
-			continue
 		case err != nil:
 			c.broken(err)
-			continue
-		}
-		c.work--
-		c.heard = true
-		if ev.Kind != Idle {
-			return ev, used
+		default:
+			c.work--
+			c.heard = true
+			if ev.Kind != Idle {
+				return ev, used
+			}
 		}
 	}
 }
@@ -205,11 +205,11 @@ func (c *Conn) header(in []byte) (int, error) {
 	switch {
 	case errors.Is(err, amqpwire.ErrShort):
 		return 0, err
-	case err == nil && h.Supported() && h.Proto == amqpwire.ProtoAMQP:
+	case err == nil && h.Supported(amqpwire.ProtoAMQP):
 		c.out = amqpwire.AppendProto(c.out, amqpwire.ProtoAMQP)
 		c.phase = phaseOpen
 		return n, nil
-	case err == nil && h.Supported() && h.Proto == amqpwire.ProtoSASL && c.phase == phaseHeader:
+	case err == nil && h.Supported(amqpwire.ProtoSASL) && c.phase == phaseHeader:
 		c.out = amqpwire.AppendProto(c.out, amqpwire.ProtoSASL)
 		c.out = amqpwire.AppendSASL(c.out, amqpwire.SASLMechanisms{Mechanisms: c.config.Mechanisms})
 		c.phase = phaseInit

@@ -48,7 +48,7 @@ func (l *Link) settle(e *entry, state amqpwire.State) {
 		return
 	}
 	e.state, e.phase = state, entryDue
-	if l.second && l.role == amqpwire.RoleReceiver {
+	if l.second && !e.first && l.role == amqpwire.RoleReceiver {
 		e.phase = entryDueHalf
 	}
 	l.session.table(l.role).due++

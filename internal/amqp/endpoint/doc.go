@@ -20,7 +20,7 @@
 //		t.Used += n
 //		switch ev.Kind {
 //		case endpoint.Idle: // all whole frames are handled; the rest waits for more bytes
-//		case endpoint.Held: // an answer is owed (OnSASL, OnOpen), or Out must leave first
+//		case endpoint.Held: // an answer is owed (OnSASL, OnOpen): t.Paused = true
 //		case endpoint.More: // this turn had its share: t.More = true
 //		case endpoint.OnTransfer: // ... and the other events
 //		}

@@ -8,8 +8,8 @@ type Kind uint8
 // The kinds of event. The first three end a turn.
 const (
 	Idle          Kind = iota // no whole frame is left
-	Held                      // nothing more until the caller answers, or Out has left
-	More                      // this turn had its share
+	Held                      // nothing more until the caller answers
+	More                      // this turn had its share, or Out must leave
 	OnSASL                    // Init or Response
 	OnOpen                    // Open
 	OnBegin                   // Session

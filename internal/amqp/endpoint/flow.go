@@ -36,7 +36,7 @@ func (s *Session) flow(f *amqpwire.Flow) Event {
 	}
 	blocked := s.outgoing == 0
 	s.outgoing = max(f.IncomingWindow, ahead) - ahead
-	if s.holding > 0 {
+	if len(s.holding) > 0 {
 		s.resume()
 	}
 	if f.Handle.Set {
@@ -89,7 +89,9 @@ func (l *Link) granted(f *amqpwire.Flow) {
 		}
 		l.credit = max(f.LinkCredit.V, lag) - lag
 	}
-	l.drain = f.Drain
+	if l.drain = f.Drain; l.drain && l.credit == 0 {
+		l.tell() // there is nothing to drain, and the peer waits to hear it
+	}
 }
 
 // advance takes the delivery-count of a peer that sends: it may give up credit.

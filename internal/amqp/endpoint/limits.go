@@ -89,7 +89,7 @@ type limits struct {
 
 // stranger is for a peer that has proven nothing: it fits into 24 kB with what the
 // transport below needs.
-func stranger() limits { return limits{frame: 16 * 1024, sessions: 16, links: 32, assembly: 16 * 1024} }
+func stranger() limits { return limits{frame: 16 * 1024, sessions: 32, links: 64, assembly: 16 * 1024} }
 
 // trusted fits a gateway: 999 identities with up to six links each, a session and a pair
 // of $cbs links for each of them.

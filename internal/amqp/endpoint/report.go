@@ -39,5 +39,5 @@ func (c *Conn) told() (Event, bool) {
 		}
 		return ev, true
 	}
-	return c.settled()
+	return Event{}, false
 }

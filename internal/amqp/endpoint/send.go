@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/berth-iot/berth/internal/amqpwire"
 )
@@ -82,7 +83,7 @@ func (l *Link) Send(m Message) (id uint32, err error) {
 	rest := l.parts(&t, m.Payload)
 	if len(rest) > 0 {
 		l.held = &held{payload: append([]byte(nil), rest...), settled: settled}
-		s.holding++
+		s.holding = append(s.holding, l)
 		c.heldBytes += len(rest)
 	}
 	return id, nil
@@ -113,23 +114,16 @@ func (l *Link) parts(t *amqpwire.Transfer, payload []byte) (rest []byte) {
 // resume sends what was held back, as far as the peer's window goes.
 func (s *Session) resume() {
 	c := s.conn
-	for _, l := range s.links {
-		if s.outgoing == 0 {
-			return
-		}
-		if l.held == nil {
-			continue
-		}
+	for len(s.holding) > 0 && s.outgoing > 0 {
+		l := s.holding[0]
 		t := amqpwire.Transfer{Handle: l.out}
 		if l.held.settled {
 			t.Settled = amqpwire.Some(true)
 		}
 		rest := l.parts(&t, l.held.payload)
 		c.heldBytes -= len(l.held.payload) - len(rest)
-		l.held.payload = rest
-		if len(rest) == 0 {
-			l.held = nil
-			s.holding--
+		if l.held.payload = rest; len(rest) == 0 {
+			l.unhold()
 		}
 	}
 }
@@ -137,8 +131,9 @@ func (s *Session) resume() {
 // unhold forgets the rest of a delivery.
 func (l *Link) unhold() {
 	if l.held != nil {
-		l.session.conn.heldBytes -= len(l.held.payload)
-		l.session.holding--
+		s := l.session
+		s.conn.heldBytes -= len(l.held.payload)
+		s.holding = slices.DeleteFunc(s.holding, func(h *Link) bool { return h == l })
 		l.held = nil
 	}
 }

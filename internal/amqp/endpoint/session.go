@@ -33,16 +33,16 @@ type Session struct {
 
 	// windows
 
-	nextIncoming uint32 // transfer id
-	incoming     uint32 // what is left of our window
-	nextOutgoing uint32 // transfer id
-	outgoing     uint32 // what is left of the peer's window
-	nextDelivery uint32 // id of the next delivery that we send
-	lastDelivery uint32 // id of the latest that came
-	delivered    bool   // lastDelivery is set
-	flowDue      bool   // the window is to be told
-	isDirty      bool   // in Conn.dirty
-	holding      int    // links with a begun delivery held back
+	nextIncoming uint32  // transfer id
+	incoming     uint32  // what is left of our window
+	nextOutgoing uint32  // transfer id
+	outgoing     uint32  // what is left of the peer's window
+	nextDelivery uint32  // id of the next delivery that we send
+	lastDelivery uint32  // id of the latest that came
+	delivered    bool    // lastDelivery is set
+	flowDue      bool    // the window is to be told
+	isDirty      bool    // in Conn.dirty
+	holding      []*Link // have a begun delivery held back
 
 	received unsettled // deliveries that the peer sent
 	sent     unsettled // deliveries that we sent
@@ -57,10 +57,10 @@ const (
 )
 
 var (
-	errBegun  = &amqpwire.DecodeError{Condition: amqpwire.CondIllegalState, Text: "the channel has a session"}
-	errHandle = &amqpwire.DecodeError{Condition: amqpwire.CondFramingError, Text: "handle exceeds handle-max"}
-	errAnswer = &amqpwire.DecodeError{Condition: amqpwire.CondIllegalState, Text: "a begin that answers a channel of ours, which has none"}
-	errNoRoom = &amqpwire.DecodeError{Condition: amqpwire.CondResourceLimitExceeded, Text: "too many sessions"}
+	errBegun    = &amqpwire.DecodeError{Condition: amqpwire.CondIllegalState, Text: "the channel has a session"}
+	errHandle   = &amqpwire.DecodeError{Condition: amqpwire.CondFramingError, Text: "handle exceeds handle-max"}
+	errAnswer   = &amqpwire.DecodeError{Condition: amqpwire.CondIllegalState, Text: "a begin that answers a channel of ours, which has none"}
+	errSessions = &amqpwire.DecodeError{Condition: amqpwire.CondResourceLimitExceeded, Text: "too many sessions"}
 )
 
 func (s *Session) live() bool { return s.phase == sessionUp }
@@ -92,7 +92,7 @@ func (c *Conn) begin(f amqpwire.Frame) (Event, error) {
 	full := len(c.sessions) >= c.limits.sessions
 	channel, free := c.freeChannel(f.Channel)
 	if !free || len(c.sessions) >= c.limits.sessions+refusals {
-		return Event{}, errNoRoom
+		return Event{}, errSessions
 	}
 	s := &Session{
 		conn: c, in: f.Channel, out: channel, handles: b.HandleMax, index: len(c.sessions),
@@ -112,7 +112,7 @@ func (c *Conn) begin(f amqpwire.Frame) (Event, error) {
 	})
 	switch {
 	case full:
-		s.finish(&amqpwire.Error{Condition: amqpwire.CondResourceLimitExceeded, Description: errNoRoom.Text})
+		s.finish(&amqpwire.Error{Condition: amqpwire.CondResourceLimitExceeded, Description: errSessions.Text})
 	case !c.windAt.IsZero():
 		s.finish(c.winding)
 	default:

@@ -6,7 +6,7 @@ import (
 	"github.com/berth-iot/berth/internal/amqpwire"
 )
 
-// expire does what is due because time has passed.
+// expire ends what has waited for the peer long enough.
 func (c *Conn) expire() {
 	switch {
 	case c.phase == phaseOver:
@@ -16,19 +16,23 @@ func (c *Conn) expire() {
 			c.phase = phaseOver
 		}
 		return
-	case c.phase != phaseUp:
-		return
-	case !c.heard && c.now.Sub(c.lastIn) >= silence: // AMQP 2.4.5
-		c.fail(amqpwire.CondResourceLimitExceeded, "nothing came within the idle-time-out")
-		return
 	}
 	for len(c.windings) > 0 && !c.now.Before(c.windings[0].windAt) { // in the order of time
 		c.windings[0].End(c.windings[0].winding)
 	}
 	if !c.windAt.IsZero() && !c.now.Before(c.windAt) {
 		c.Close(c.winding)
-		return
 	}
+}
+
+// silent closes the connection if the peer has said nothing for too long (AMQP 2.4.5),
+// and reports that.
+func (c *Conn) silent() bool {
+	if c.phase != phaseUp || c.heard || c.now.Sub(c.lastIn) < silence {
+		return false
+	}
+	c.fail(amqpwire.CondResourceLimitExceeded, "nothing came within the idle-time-out")
+	return true
 }
 
 // keepAlive writes an empty frame if nothing else has been written for long.

@@ -8,6 +8,7 @@ type partial struct {
 	id      uint32
 	format  uint32
 	settled bool
+	first   bool // receiver-settle-mode first, whatever the link's
 	drop    bool // a resumed delivery, of which we know nothing (AMQP 2.6.13)
 	tagLen  uint8
 	tag     [maxTag]byte
@@ -75,7 +76,7 @@ func (l *Link) begun(t *amqpwire.Transfer) Event {
 		l.refill()
 		return Event{}
 	case t.More:
-		p := &partial{id: t.DeliveryID.V, format: t.MessageFormat.V, drop: t.Resume, tagLen: uint8(len(t.Tag))}
+		p := &partial{id: t.DeliveryID.V, format: t.MessageFormat.V, first: settlesFirst(t), drop: t.Resume, tagLen: uint8(len(t.Tag))}
 		copy(p.tag[:], t.Tag)
 		l.partial = p
 		l.gather(t)
@@ -86,7 +87,7 @@ func (l *Link) begun(t *amqpwire.Transfer) Event {
 	case l.tooLarge(len(t.Payload)):
 		return Event{}
 	}
-	return l.whole(t.DeliveryID.V, t.MessageFormat.V, t.Settled.V, t.Tag, t.Payload)
+	return l.whole(Delivery{ID: t.DeliveryID.V, Format: t.MessageFormat.V, Settled: t.Settled.V, Tag: t.Tag, Payload: t.Payload}, settlesFirst(t))
 }
 
 // continued takes a further transfer of a delivery.
@@ -109,7 +110,7 @@ func (l *Link) continued(t *amqpwire.Transfer) Event {
 		l.refill()
 		return Event{}
 	}
-	return l.whole(p.id, p.format, p.settled, p.tag[:p.tagLen], p.payload)
+	return l.whole(Delivery{ID: p.id, Format: p.format, Settled: p.settled, Tag: p.tag[:p.tagLen], Payload: p.payload}, p.first)
 }
 
 // gather copies the payload behind what came before. It reports false if that was too
@@ -148,15 +149,20 @@ func (l *Link) abort() {
 	}
 }
 
+// settlesFirst says whether a transfer asks for receiver-settle-mode first.
+func settlesFirst(t *amqpwire.Transfer) bool {
+	return t.ReceiverSettleMode.Set && t.ReceiverSettleMode.V == amqpwire.ReceiverFirst
+}
+
 // whole tells a delivery, and notes it until it is settled.
-func (l *Link) whole(id, format uint32, settled bool, tag, payload []byte) Event {
+func (l *Link) whole(d Delivery, first bool) Event {
 	s := l.session
-	if settled {
+	if d.Settled {
 		l.refill()
 	} else {
-		s.received.push(entry{link: l, id: id})
+		s.received.push(entry{link: l, id: d.ID, first: first})
 		l.unsettled++
 	}
-	s.conn.delivery = Delivery{ID: id, Format: format, Settled: settled, Tag: tag, Payload: payload}
+	s.conn.delivery = d
 	return Event{Kind: OnTransfer, Session: s, Link: l, Delivery: &s.conn.delivery}
 }

@@ -23,6 +23,7 @@ type entry struct {
 	ref   uint64
 	id    uint32
 	phase entryPhase
+	first bool // the transfer said receiver-settle-mode first
 }
 
 type entryPhase uint8
