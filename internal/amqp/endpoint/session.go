@@ -187,7 +187,7 @@ func (s *Session) release() {
 		c.windings = slices.DeleteFunc(c.windings, func(w *Session) bool { return w == s })
 		s.windAt = time.Time{}
 	}
-	c.unsettled -= s.sent.live()
+	c.unsettled -= s.sent.live() - s.sent.due
 	s.unheard, s.received, s.sent, s.byIn = 0, unsettled{}, unsettled{}, handles{}
 }
 
