@@ -125,7 +125,7 @@ func (c *Conn) begin(f amqpwire.Frame) (Event, error) {
 // such number the lowest that is free.
 func (c *Conn) freeChannel(in uint16) (uint16, bool) {
 	if in <= c.peerChannels {
-		taken := slices.ContainsFunc(c.sessions, func(s *Session) bool { return s.in > c.peerChannels && s.out == in })
+		taken := slices.ContainsFunc(c.sessions, func(s *Session) bool { return s.in != s.out && s.out == in })
 		if !taken {
 			return in, true
 		}
