@@ -95,6 +95,9 @@ func checkSession(s *Session) (sent int, err error) {
 		}
 		delete(counts, l)
 	}
+	if s.byName.all != nil && len(s.byName.all) != len(names) {
+		return 0, fmt.Errorf("%d names are known of %d", len(s.byName.all), len(names))
+	}
 	if len(counts) > 0 || unheard != s.unheard || holding != len(s.holding) {
 		return 0, fmt.Errorf("unheard %d is %d, holding %d is %d, strangers %d", s.unheard, unheard, len(s.holding), holding, len(counts))
 	}

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func hostile(t *rapid.T) w.Performative {
 	switch rapid.IntRange(0, 19).Draw(t, "what") {
 	case 0, 1, 2, 3:
 		return w.Attach{
-			Name: rapid.SampledFrom([]string{"a", "b", "c", "refused", "ignored"}).Draw(t, "name"), Handle: handle,
+			Name: rapid.SampledFrom([]string{"a", "b", "c", "refused", "ignored", strings.Repeat("long", 120)}).Draw(t, "name"), Handle: handle,
 			Role: w.Role(yes("role") || yes("role")), SenderSettleMode: w.SenderSettleMode(rapid.IntRange(0, 2).Draw(t, "snd")),
 			ReceiverSettleMode: w.ReceiverSettleMode(rapid.IntRange(0, 1).Draw(t, "rcv")),
 			Source:             &w.Source{}, Target: &w.Node{}, MaxMessageSize: uint64(some("max", 1000).V), InitialDeliveryCount: some("count", 9).V,
@@ -141,6 +142,10 @@ func TestStrangerIsBounded(t *testing.T) {
 			}
 			if sessions != test.sessions || links != test.links {
 				t.Errorf("%d sessions, %d links; want %d, %d", sessions, links, test.sessions, test.links)
+			}
+			attached, begun := strings.Count(d.trace.String(), "attach "), strings.Count(d.trace.String(), "begin ")
+			if test.links == 0 && begun != stranger().sessions || name == "links" && attached != stranger().links {
+				t.Errorf("%d sessions, %d links were told", begun, attached)
 			}
 			if !strings.Contains(d.trace.String(), test.ends) {
 				t.Errorf("%q is missing in %s", test.ends, d.trace.String())
@@ -233,5 +238,106 @@ func TestWindowIsKeptOpen(t *testing.T) {
 	}
 	if got != 10_000 || turns < 10_000/turnWork {
 		t.Errorf("%d transfers in %d turns", got, turns)
+	}
+}
+
+// What is held back for windows that are closed is bounded on the whole connection.
+func TestHeldBackIsBounded(t *testing.T) {
+	var frames []w.Performative
+	for i := range uint32(32) {
+		frames = append(frames, receiver(fmt.Sprint(i), i),
+			w.Flow{IncomingWindow: 1000, Handle: w.Some(i), DeliveryCount: w.Some[uint32](0), LinkCredit: w.Some[uint32](10)})
+	}
+	c := upTo(t, frames...)
+	s := c.channels[0]
+	c.peerFrame = 512
+	payload := make([]byte, 200*1024)
+	c.Start(c.now, nil)
+	sent := 0
+	for l := range s.Links() {
+		s.outgoing = 1 // as after a flow of the peer that opens so much
+		if _, err := l.Send(Message{Tag: []byte("t"), Payload: payload}); err == nil {
+			sent++
+		} else if l.Room() == 0 {
+			t.Fatal("there is room for a small message")
+		}
+	}
+	c.Finish()
+	if err := check(c); err != nil {
+		t.Error(err)
+	}
+	if want := maxHeld / len(payload); sent != want {
+		t.Errorf("sent %d, want %d", sent, want)
+	}
+}
+
+// A peer with credit without end is sent what one turn may hold, and its frames wait
+// meanwhile.
+func TestOutputOfATurnIsBounded(t *testing.T) {
+	c := upTo(t, receiver("events", 0),
+		w.Flow{IncomingWindow: 1 << 30, Handle: w.Some[uint32](0), DeliveryCount: w.Some[uint32](0), LinkCredit: w.Some[uint32](1<<32 - 1)})
+	l := c.channels[0].byIn.get(0)
+	payload := make([]byte, 10_000)
+	c.Start(c.now, make([]byte, 100))
+	for l.Room() > 0 {
+		if _, err := l.Send(Message{Tag: []byte("t"), Payload: payload}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.Send(Message{Tag: []byte("t"), Payload: payload}); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	echo := w.Flow{IncomingWindow: 1 << 30, Echo: true}.AppendFrame(nil, 0)
+	if ev, n := c.Step(echo); ev.Kind != More || n != 0 {
+		t.Errorf("%v, %d bytes used", ev.Kind, n)
+	}
+	out, _ := c.Finish()
+	if len(out) < maxOut || len(out) > maxOut+2*len(payload) {
+		t.Errorf("%d bytes of output", len(out))
+	}
+	c.Start(c.now, nil)
+	if ev, n := c.Step(echo); ev.Kind != Idle || n != len(echo) || l.Room() == 0 {
+		t.Errorf("%v, %d bytes used, room for %d", ev.Kind, n, l.Room())
+	}
+}
+
+// A peer that never settles is sent no more than the table of a link may hold.
+func TestUnsettledIsBounded(t *testing.T) {
+	c := upTo(t, receiver("events", 0),
+		w.Flow{IncomingWindow: 1 << 30, Handle: w.Some[uint32](0), DeliveryCount: w.Some[uint32](0), LinkCredit: w.Some[uint32](1<<32 - 1)})
+	l := c.channels[0].byIn.get(0)
+	sent := 0
+	for range 2 * maxUnsettled / 100 {
+		c.Start(c.now, nil)
+		for range min(l.Room(), 100) {
+			if _, err := l.Send(Message{Tag: []byte("t")}); err != nil {
+				t.Fatal(err)
+			}
+			sent++
+		}
+		c.Finish()
+	}
+	if sent != maxUnsettled || l.Unsettled() != maxUnsettled {
+		t.Errorf("sent %d, %d unsettled, want %d", sent, l.Unsettled(), maxUnsettled)
+	}
+	// A range of two billion settles them, a turn's share at a time.
+	in := w.Disposition{Role: w.RoleReceiver, Last: 1<<31 - 1, Settled: true, State: w.Accepted{}}.AppendFrame(nil, 0)
+	settled, turns := 0, 0
+	for more := true; more; turns++ {
+		c.Start(c.now, nil)
+		for inTurn := 0; ; inTurn++ {
+			ev, n := c.Step(in)
+			in = in[n:]
+			if more = ev.Kind == More; ev.Kind != OnDisposition {
+				break
+			}
+			if settled++; inTurn > turnWork {
+				t.Fatal("a turn without end")
+			}
+		}
+		c.Finish()
+	}
+	if settled != sent || l.Unsettled() != 0 || turns < sent/turnWork {
+		t.Errorf("settled %d in %d turns, %d unsettled", settled, turns, l.Unsettled())
 	}
 }

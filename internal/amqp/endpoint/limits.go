@@ -1,10 +1,6 @@
 package endpoint
 
-import (
-	"time"
-
-	"github.com/berth-iot/berth/internal/amqpwire"
-)
+import "time"
 
 const (
 	// MaxFrameSize is the greatest frame that we take and send, in bytes.
@@ -21,8 +17,9 @@ const (
 	IdleTimeOut = 240 * time.Second
 	silence     = IdleTimeOut * 3 / 2
 
-	// minIdleTimeOut is the shortest idle-time-out of a peer that we undertake to meet.
-	minIdleTimeOut = 100 * time.Millisecond
+	// minIdleTimeOut is the shortest idle-time-out of a peer that we undertake to meet;
+	// clients known ask for 60 s or more.
+	minIdleTimeOut = time.Second
 
 	// AnswerWithin is how long the answer to a detach, end or close of ours is waited for.
 	AnswerWithin = 5 * time.Second
@@ -96,6 +93,3 @@ func stranger() limits { return limits{frame: 16 * 1024, sessions: 32, links: 64
 func trusted() limits {
 	return limits{frame: MaxFrameSize, sessions: 2048, links: 8192, assembly: 4 << 20}
 }
-
-// The least frame of the standard must hold an error without its text.
-const _ = uint(amqpwire.MinMaxFrameSize - 512)

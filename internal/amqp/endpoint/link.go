@@ -87,6 +87,9 @@ func (s *Session) attach(a *amqpwire.Attach) {
 	role := !a.Role
 	if older := s.named(a.Name, role); older != nil { // AMQP 2.6.1
 		older.fail(amqpwire.CondStolen, "a link of the same name was attached")
+		if !s.live() {
+			return
+		}
 	}
 	l := &Link{
 		session: s, name: a.Name, in: a.Handle, out: handle, role: role, index: len(s.links),
@@ -170,7 +173,7 @@ func (l *Link) Accept(t Terms) {
 	l.asked = nil
 	s := l.session
 	if !s.conn.send(s.out, a) {
-		s.fail(amqpwire.CondFrameSizeTooSmall, "the answer to an attach does not fit into the peer's max-frame-size")
+		s.unanswerable()
 		return
 	}
 	l.phase = linkUp
@@ -204,7 +207,8 @@ func (l *Link) Refuse(err *amqpwire.Error) {
 func (l *Link) refuse(err *amqpwire.Error) {
 	s := l.session
 	if !l.sendRefusal() {
-		s.fail(amqpwire.CondFrameSizeTooSmall, "the answer to an attach does not fit into the peer's max-frame-size")
+		l.phase = linkDetaching // it was never attached
+		s.unanswerable()
 		return
 	}
 	l.detach(err)
@@ -226,13 +230,19 @@ func (l *Link) sendRefusal() bool {
 	return l.session.conn.send(l.session.out, a)
 }
 
+// unanswerable ends a session because an attach cannot be answered: the peer chose a name
+// that is longer than its own frames.
+func (s *Session) unanswerable() {
+	s.fail(amqpwire.CondFrameSizeTooSmall, "the answer to an attach does not fit into the peer's max-frame-size")
+}
+
 // Detach closes the link; err is nil for a goodbye.
 func (l *Link) Detach(err *amqpwire.Error) {
 	switch {
 	case !l.live():
 		return
 	case l.phase == linkAsked && !l.sendRefusal():
-		l.session.fail(amqpwire.CondFrameSizeTooSmall, "the answer to an attach does not fit into the peer's max-frame-size")
+		l.session.unanswerable()
 		return
 	}
 	l.detach(err)
@@ -273,8 +283,9 @@ func (s *Session) detached(d amqpwire.Detach) Event {
 		s.conn.answered()
 		return Event{Kind: OnAnswer, Session: s, Link: l, ByPeer: true, Closed: d.Closed, Error: d.Error}
 	}
-	if l.phase == linkAsked {
-		l.sendRefusal()
+	if l.phase == linkAsked && !l.sendRefusal() {
+		s.unanswerable()
+		return Event{}
 	}
 	l.release()
 	s.conn.send(s.out, amqpwire.Detach{Handle: l.out, Closed: d.Closed})

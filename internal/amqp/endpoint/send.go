@@ -37,7 +37,7 @@ type held struct {
 // Room says how many deliveries may be sent now.
 func (l *Link) Room() int {
 	c := l.session.conn
-	if l.role != amqpwire.RoleSender || !l.up() || l.held != nil || l.session.outgoing == 0 || c.Full() {
+	if l.role != amqpwire.RoleSender || !l.up() || l.held != nil || c.Full() {
 		return 0
 	}
 	room := min(int64(l.credit), int64(l.session.outgoing))

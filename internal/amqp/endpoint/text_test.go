@@ -68,12 +68,15 @@ func (l words) opt(name string) w.Opt[uint32] {
 	return w.Some(uint32(l.number(name, 0)))
 }
 
-// failure reads error=condition[:text], where the condition has no text if it is the last.
+// failure reads condition[/text].
 func failure(text string) *w.Error {
 	if text == "" {
 		return nil
 	}
 	condition, description, _ := strings.Cut(text, "/")
+	if n, err := strconv.Atoi(description); err == nil { // a text of so many bytes
+		description = strings.Repeat("x", n)
+	}
 	return &w.Error{Condition: condition, Description: description}
 }
 
@@ -83,6 +86,9 @@ func showError(e *w.Error) string {
 		return ""
 	case e.Description == "":
 		return " error=" + e.Condition
+	}
+	if len(e.Description) > 200 {
+		return fmt.Sprintf(" error=%s text=%d", e.Condition, len(e.Description))
 	}
 	return fmt.Sprintf(" error=%s %q", e.Condition, e.Description)
 }
@@ -138,7 +144,7 @@ func showBody(b []byte) string {
 	return fmt.Sprintf(" body=%s", b)
 }
 
-// peerFrame reads what a peer sends: header, SASL frame or performative.
+// append writes what a peer sends: header, SASL frame or performative.
 func (l words) append(b []byte) []byte {
 	switch l.verb {
 	case "header":
@@ -196,6 +202,9 @@ func (l words) performative() w.Performative {
 		}
 		if l.has("settled") {
 			t.Settled = w.Some(true)
+		}
+		if l.has("rcv-first") {
+			t.ReceiverSettleMode = w.Some(w.ReceiverFirst)
 		}
 		return t
 	case "disposition":

@@ -135,10 +135,8 @@ func (l *Link) gather(t *amqpwire.Transfer) bool {
 		l.fail(amqpwire.CondResourceLimitExceeded, "too much of unfinished deliveries on the connection")
 		return false
 	}
-	if !p.drop {
-		p.payload = append(p.payload, t.Payload...)
-		c.assembled += len(t.Payload)
-	}
+	p.payload = append(p.payload, t.Payload...)
+	c.assembled += len(t.Payload)
 	return true
 }
 
