@@ -1,6 +1,7 @@
 package park
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,21 +16,30 @@ import (
 	"time"
 )
 
-// overTLS runs a test on both paths with real sockets and TLS. start serves the hub's end
-// of a new connection with f, after the handshake, and gives the client's.
-func overTLS(t *testing.T, test func(t *testing.T, lot *Lot, start func(f func(nc net.Conn)) (client *tls.Conn))) {
+// secured is one of the two paths with real sockets and TLS.
+type secured struct {
+	*testing.T
+
+	lot *Lot
+}
+
+// overTLS runs a test on each.
+func overTLS(t *testing.T, test func(s secured)) {
 	t.Helper()
 	for name, cfg := range map[string]Config{"plain": {Plain: true}, "parked": {}} {
 		t.Run(name, func(t *testing.T) {
 			lot := New(cfg)
-			t.Cleanup(func() {
-				if err := lot.Shutdown(t.Context()); err != nil && t.Context().Err() == nil {
-					t.Error(err)
-				}
-			})
-			test(t, lot, func(f func(nc net.Conn)) *tls.Conn { return secure(t, lot, &tls.Config{}, f) })
+			t.Cleanup(func() { _ = lot.Shutdown(context.Background()) })
+			test(secured{t, lot})
 		})
 	}
+}
+
+// start serves the hub's end of a new connection with f, after the handshake, and gives
+// the client's.
+func (s secured) start(f func(nc net.Conn)) (client *tls.Conn) {
+	s.Helper()
+	return secure(s.T, s.lot, &tls.Config{}, f)
 }
 
 // secure makes a connection over TLS, serves the hub's end with f, and gives the client's.
@@ -107,7 +117,8 @@ func run(t *testing.T, lot *Lot, nc net.Conn, k Conversation) *Conn {
 // The last words reach a peer that has sent more than we read, and the end of stream
 // after them is a close_notify, not a reset.
 func TestLastWordsOverTLS(t *testing.T) {
-	overTLS(t, func(t *testing.T, lot *Lot, start func(func(net.Conn)) *tls.Conn) {
+	overTLS(t, func(s secured) {
+		t, lot := s.T, s.lot
 		k := newTalk(func(turn *Turn) error {
 			if len(turn.In) == 0 {
 				return nil
@@ -115,7 +126,7 @@ func TestLastWordsOverTLS(t *testing.T) {
 			turn.Out = append(turn.Out, "last words"...)
 			return io.ErrUnexpectedEOF
 		})
-		client := start(func(nc net.Conn) { run(t, lot, nc, k) })
+		client := s.start(func(nc net.Conn) { run(t, lot, nc, k) })
 		if _, err := client.Write(make([]byte, 60_000)); err != nil {
 			t.Fatal(err)
 		}
@@ -128,9 +139,10 @@ func TestLastWordsOverTLS(t *testing.T) {
 
 // A refusal reaches a peer that pipelined behind its first packet.
 func TestLeaveOverTLS(t *testing.T) {
-	overTLS(t, func(t *testing.T, lot *Lot, start func(func(net.Conn)) *tls.Conn) {
+	overTLS(t, func(s secured) {
+		t, lot := s.T, s.lot
 		sent := make(chan struct{})
-		client := start(func(nc net.Conn) {
+		client := s.start(func(nc net.Conn) {
 			c, err := lot.Admit(nc, nil)
 			if err != nil {
 				t.Error(err)
@@ -152,7 +164,8 @@ func TestLeaveOverTLS(t *testing.T) {
 
 // A peer that never closes its side is not waited for long.
 func TestLingerIsBounded(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		lot := p.lot(Config{})
 		here, peer := p.wire()
 		defer peer.Close()
@@ -192,7 +205,8 @@ func TestPeerMayFinishItsSentence(t *testing.T) {
 		"Run":   func(c *Conn) { c.Run(over, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bothPaths(t, func(t *testing.T, p path) {
+			bothPaths(t, func(p path) {
+				t := p.T
 				here, peer := p.wire()
 				lot := p.lot(Config{})
 				serve(t, lot, here, func(nc net.Conn) {

@@ -16,7 +16,8 @@ import (
 
 // Handshake makes of an accepted socket the connection to speak on (after TLS), its
 // facts, and the client's certificates, leaf first. The socket's deadline is the
-// stranger's, whatever the handshake sets; on an error it is closed by the caller.
+// stranger's, whatever the handshake sets, and it is closed when the lot shuts down: ctx does
+// not end. On an error the caller closes the socket.
 type Handshake func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error)
 
 // Serve speaks a protocol on a connection, until it has ended or Run has taken it over,
@@ -163,17 +164,20 @@ func (d *Door) receive(ctx context.Context, nc net.Conn, peers *sync.WaitGroup, 
 func (d *Door) arrive(ctx context.Context, st *stranger, nc net.Conn, handshake Handshake, serve Serve) {
 	ctx, cancel := context.WithDeadline(ctx, st.until)
 	defer cancel()
-	shaking := ctx
-	if _, own := nc.(*socket); own { // has a deadline and ends with the lot: no goroutine need watch ctx for it
-		shaking = context.WithoutCancel(ctx)
+	stop := func() bool { return true }
+	if _, own := nc.(*socket); !own { // of its own it would end with the lot
+		stop = context.AfterFunc(ctx, func() { _ = nc.Close() })
 	}
 	raw := newBudget(nc, st)
 	_ = raw.SetDeadline(st.until) // a socket that refuses fails at the first read
 	d.turnstile.enter(first)
 	st.inTurn = true
-	conn, facts, certs, err := handshake(shaking, raw)
+	conn, facts, certs, err := handshake(context.WithoutCancel(ctx), raw) // crypto/tls would watch it with a goroutine
 	st.inTurn = false
 	d.turnstile.leave()
+	if !stop() {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		_ = nc.Close()
 		d.log.Debug("handshake failed", slog.String("op", "park.handshake"),

@@ -65,7 +65,7 @@ const (
 	// coarseFrom, as keep-alives are.
 	fineTick   = 250 * time.Millisecond
 	coarseTick = time.Second
-	coarseFrom = 10 * time.Second
+	coarseFrom = time.Minute
 
 	// floodFrom is how many connections have to come or go before the memory they needed is
 	// given back to the system, once no more than calmMoves did so within calmFor.

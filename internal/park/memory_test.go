@@ -14,12 +14,12 @@ import (
 // memory is a system without a kernel: its descriptors lead to wires in memory, so that the
 // parked path runs in a synctest bubble.
 type memory struct {
-	buffer int   // bytes in flight each way
-	fail   error // adopt fails with it
+	buffer int // bytes in flight each way
 
 	// guarded by mu
 
 	mu       sync.Mutex
+	fail     error // adopt fails with it
 	open     map[int]*wire
 	watching map[int]key
 	dropped  []key // of all that were watched once
@@ -71,14 +71,24 @@ func (m *memory) wire() (here *near, peer *far) {
 // near is the hub's end of a wire before it is adopted.
 type near struct{ *wire }
 
-func (n *near) Close() error                     { return nil }
-func (*near) Read([]byte) (int, error)           { return 0, net.ErrClosed }
-func (*near) Write([]byte) (int, error)          { return 0, net.ErrClosed }
-func (n *near) LocalAddr() net.Addr              { return n.here }
-func (n *near) RemoteAddr() net.Addr             { return n.here }
-func (*near) SetDeadline(time.Time) error        { return nil }
-func (*near) SetReadDeadline(t time.Time) error  { return nil }
-func (*near) SetWriteDeadline(t time.Time) error { return nil }
+func (*near) Read([]byte) (int, error)         { return 0, net.ErrClosed }
+func (*near) Write([]byte) (int, error)        { return 0, net.ErrClosed }
+func (n *near) LocalAddr() net.Addr            { return n.here }
+func (n *near) RemoteAddr() net.Addr           { return n.here }
+func (*near) SetDeadline(time.Time) error      { return nil }
+func (*near) SetReadDeadline(time.Time) error  { return nil }
+func (*near) SetWriteDeadline(time.Time) error { return nil }
+
+// Close closes the hub's end, unless it has been adopted.
+func (n *near) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fd < 0 {
+		n.closed, n.outOver = true, true
+		n.cond.Broadcast()
+	}
+	return nil
+}
 
 // SyscallConn makes it one that has a descriptor.
 func (*near) SyscallConn() (syscall.RawConn, error) { return nil, syscall.EINVAL }
@@ -94,6 +104,12 @@ func (w *wire) tell(bits uint32) {
 		defer w.m.telling.Unlock()
 		w.m.happened([]happening{{k, bits}})
 	}
+}
+
+func (m *memory) setFail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
 }
 
 func (m *memory) of(fd int) *wire {
@@ -131,7 +147,7 @@ func (m *memory) watch(fd int, k key) error {
 	m.watching[fd] = k
 	m.mu.Unlock()
 	w.mu.Lock()
-	bits := uint32(writable)
+	bits := writable
 	if len(w.in) > 0 || w.inOver {
 		bits |= readable
 	}
@@ -278,10 +294,10 @@ func (f *far) end(reset bool) {
 	}
 }
 
-func (f *far) LocalAddr() net.Addr                { return f.here }
-func (f *far) RemoteAddr() net.Addr               { return f.here }
-func (f *far) SetWriteDeadline(t time.Time) error { return nil }
-func (f *far) SetDeadline(t time.Time) error      { return f.SetReadDeadline(t) }
+func (f *far) LocalAddr() net.Addr              { return f.here }
+func (f *far) RemoteAddr() net.Addr             { return f.here }
+func (f *far) SetWriteDeadline(time.Time) error { return nil }
+func (f *far) SetDeadline(t time.Time) error    { return f.SetReadDeadline(t) }
 
 func (f *far) SetReadDeadline(t time.Time) error {
 	f.mu.Lock()

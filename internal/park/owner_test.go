@@ -17,7 +17,8 @@ import (
 )
 
 func TestEveryByteArrivesWholeAndInOrder(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		rnd := rand.New(rand.NewPCG(1, 2))
 		sent := make([]byte, 256*1024)
 		for i := range sent {
@@ -58,7 +59,8 @@ func TestEveryByteArrivesWholeAndInOrder(t *testing.T) {
 }
 
 func TestWakeBeforeRunAndCoalescing(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		here, peer := p.wire()
 		lot, k := p.lot(Config{}), newTalk(nil)
 		var c *Conn
@@ -91,7 +93,8 @@ func TestWakeBeforeRunAndCoalescing(t *testing.T) {
 
 // Paused is back-pressure: the peer's writes stop being taken until a wake.
 func TestPausedStopsReading(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		var k *talk
 		k = newTalk(func(turn *Turn) error {
 			if len(turn.In) >= packet && !turn.Woken {
@@ -183,7 +186,8 @@ func TestInputBeforeCloseSurvivesPause(t *testing.T) {
 		}
 		_ = peer.Close()
 	}
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		here, peer := p.wire()
 		go func() {
 			if _, err := peer.Write([]byte("lastword")); err != nil {
@@ -202,7 +206,8 @@ func TestInputBeforeCloseSurvivesPause(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		start := time.Now()
 		var expired []time.Duration
 		k := newTalk(func(turn *Turn) error {
@@ -231,7 +236,8 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestPeerThatDoesNotReadIsCut(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		start := time.Now()
 		k := newTalk(func(turn *Turn) error {
 			turn.Out = append(turn.Out, make([]byte, 2*bufferOf)...)
@@ -249,7 +255,8 @@ func TestPeerThatDoesNotReadIsCut(t *testing.T) {
 }
 
 func TestPanicDropsOneConnectionOnly(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		var log bytes.Buffer
 		lot := p.lot(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		bad := newTalk(func(turn *Turn) error {
@@ -284,7 +291,8 @@ func TestPanicDropsOneConnectionOnly(t *testing.T) {
 }
 
 func TestPacketBeyondTheLimit(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		biggest := 0
 		k := newTalk(func(turn *Turn) error { // waits for a packet that never ends
 			biggest = max(biggest, len(turn.In))
@@ -306,7 +314,8 @@ func TestPacketBeyondTheLimit(t *testing.T) {
 
 // A conversation that yields is called again without input, and hears of wakes in between.
 func TestMoreIsFair(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		var c *Conn
 		turns := 0
 		k := newTalk(func(turn *Turn) error {
@@ -339,7 +348,8 @@ func TestMoreIsFair(t *testing.T) {
 }
 
 func TestWordsBeforeAnErrorAreWritten(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		over := errors.New("over")
 		k := newTalk(func(turn *Turn) error {
 			turn.Out = append(turn.Out, "bye"...)
@@ -357,7 +367,8 @@ func TestWordsBeforeAnErrorAreWritten(t *testing.T) {
 }
 
 func TestTurnThatUsesTooMuchIsAnError(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		k := newTalk(func(turn *Turn) error { turn.Used = len(turn.In) + 1; return nil })
 		p.open(t, p.lot(Config{}), k)
 		if why := <-k.closed; why == nil || !strings.Contains(why.Error(), "1 of 0") {
@@ -368,7 +379,8 @@ func TestTurnThatUsesTooMuchIsAnError(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	t.Run("says goodbye", func(t *testing.T) {
-		bothPaths(t, func(t *testing.T, p path) {
+		bothPaths(t, func(p path) {
+			t := p.T
 			lot := p.lot(Config{})
 			k := newTalk(func(turn *Turn) error {
 				if turn.Stopping {
@@ -400,7 +412,8 @@ func TestShutdown(t *testing.T) {
 		})
 	})
 	t.Run("waits for what the conversation waits for", func(t *testing.T) {
-		bothPaths(t, func(t *testing.T, p path) {
+		bothPaths(t, func(p path) {
+			t := p.T
 			lot := p.lot(Config{})
 			k := newTalk(func(turn *Turn) error {
 				turn.Paused = turn.Stopping && !turn.Woken
@@ -418,7 +431,8 @@ func TestShutdown(t *testing.T) {
 		})
 	})
 	t.Run("but not for long", func(t *testing.T) {
-		bothPaths(t, func(t *testing.T, p path) {
+		bothPaths(t, func(p path) {
+			t := p.T
 			lot := p.lot(Config{})
 			k := newTalk(func(turn *Turn) error { turn.Paused = true; return nil })
 			p.open(t, lot, k)
@@ -432,7 +446,8 @@ func TestShutdown(t *testing.T) {
 		})
 	})
 	t.Run("cuts at its context's end", func(t *testing.T) {
-		bothPaths(t, func(t *testing.T, p path) {
+		bothPaths(t, func(p path) {
+			t := p.T
 			lot := p.lot(Config{})
 			k := newTalk(func(turn *Turn) error { turn.Out = append(turn.Out, make([]byte, 2*bufferOf)...); return nil })
 			p.open(t, lot, k)
@@ -445,7 +460,8 @@ func TestShutdown(t *testing.T) {
 		})
 	})
 	t.Run("closes who has not arrived", func(t *testing.T) {
-		bothPaths(t, func(t *testing.T, p path) {
+		bothPaths(t, func(p path) {
+			t := p.T
 			lot := p.lot(Config{})
 			here, peer := p.wire()
 			wait := serve(t, lot, here, func(nc net.Conn) {

@@ -152,16 +152,20 @@ func (p *parked) fill(s *socket, t *tray) error {
 			room = room[n:]
 			p.c.meter.In(now, n)
 		}
-		switch {
-		case errors.Is(err, errNothing):
+		if err != nil {
 			p.unread = false
-			return nil
-		case err != nil:
-			p.unread, p.due, p.met = false, true, err
-			return nil
+			p.missed(err)
+			break
 		}
 	}
 	return nil
+}
+
+// missed notes why a read brought nothing: there is nothing now, or nothing will come.
+func (p *parked) missed(err error) {
+	if !errors.Is(err, errNothing) {
+		p.due, p.met = true, err
+	}
 }
 
 // rest prepares for having no owner.

@@ -11,6 +11,8 @@ import (
 // path is one of the two ways a connection is driven. A conversation cannot tell them
 // apart; tests can, by who holds the peer's end.
 type path struct {
+	*testing.T
+
 	name string
 	lot  func(Config) *Lot
 	// wire gives the two ends of a connection; the hub's is for serve.
@@ -21,11 +23,11 @@ type path struct {
 const bufferOf = 64 * 1024
 
 // bothPaths runs a test on each, in a bubble.
-func bothPaths(t *testing.T, test func(t *testing.T, p path)) {
+func bothPaths(t *testing.T, test func(p path)) {
 	t.Helper()
 	t.Run("plain", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			test(t, path{"plain", New, func() (net.Conn, net.Conn) {
+			test(path{t, "plain", New, func() (net.Conn, net.Conn) {
 				here, peer := net.Pipe()
 				return &halves{Conn: here}, peer
 			}})
@@ -34,7 +36,7 @@ func bothPaths(t *testing.T, test func(t *testing.T, p path)) {
 	t.Run("parked", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := newMemory(bufferOf)
-			test(t, path{"parked", m.lot, func() (net.Conn, net.Conn) { return m.wire() }})
+			test(path{t, "parked", m.lot, func() (net.Conn, net.Conn) { return m.wire() }})
 		})
 	})
 }

@@ -2,7 +2,6 @@ package park
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -71,7 +70,8 @@ func (p path) lets(t *testing.T, lot *Lot, d *displaced) (peer net.Conn, c *Conn
 
 // The observer hears what no turn has used, then what comes; only that is counted.
 func TestProbeHearsFromTheBorderOn(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		d, lot := newDisplaced("a"), p.lot(Config{})
 		peer, c := p.lets(t, lot, d)
 		if _, err := peer.Write([]byte("pingpi")); err != nil {
@@ -100,7 +100,8 @@ func TestProbeHearsFromTheBorderOn(t *testing.T) {
 
 // What was already known of the peer's end is told at once.
 func TestProbeOfAPeerThatIsGone(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		d, lot := newDisplaced("a"), p.lot(Config{})
 		here, peer := p.wire()
 		if p.name == "plain" {
@@ -129,7 +130,8 @@ func TestProbeOfAPeerThatIsGone(t *testing.T) {
 
 // Silence is found out after probeFor, and a peer that never stops after probeBytes.
 func TestProbeIsBounded(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		lot := p.lot(Config{})
 		silent, loud := newDisplaced("silent"), newDisplaced("loud")
 		_, c := p.lets(t, lot, silent)
@@ -150,7 +152,8 @@ func TestProbeIsBounded(t *testing.T) {
 
 // Of one identity only the latest is watched.
 func TestOneProbeToAKey(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		lot := p.lot(Config{})
 		first, second, other := newDisplaced("a"), newDisplaced("a"), newDisplaced("b")
 		for _, d := range []*displaced{first, other, second} {
@@ -173,7 +176,8 @@ func TestOneProbeToAKey(t *testing.T) {
 
 // Beyond maxProbes the oldest gives way.
 func TestProbesAreBoundedInAll(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		lot := p.lot(Config{})
 		all := make([]*displaced, maxProbes+2)
 		for i := range all {
@@ -195,7 +199,8 @@ func TestProbesAreBoundedInAll(t *testing.T) {
 
 // Shutdown does not wait for silence, and a probe that begins after it ends at once.
 func TestShutdownEndsProbes(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		lot := p.lot(Config{})
 		d := newDisplaced("a")
 		_, c := p.lets(t, lot, d)
@@ -220,7 +225,8 @@ func TestShutdownEndsProbes(t *testing.T) {
 
 // A panic of an observer costs its report, not the lot.
 func TestObserverMayPanic(t *testing.T) {
-	bothPaths(t, func(t *testing.T, p path) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		lot := p.lot(Config{})
 		d := newDisplaced("a")
 		close(d.seen) // sending on it panics
@@ -237,7 +243,8 @@ func TestObserverMayPanic(t *testing.T) {
 // A conversation that is over does not wait for a peer that reads nothing, which is watched
 // all the same.
 func TestTakeoverCutsABlockedWrite(t *testing.T) {
-	overTLS(t, func(t *testing.T, lot *Lot, start func(func(net.Conn)) *tls.Conn) {
+	overTLS(t, func(s secured) {
+		t, lot := s.T, s.lot
 		d := newDisplaced("a")
 		writing := make(chan struct{})
 		d.turn = func(turn *Turn) error {
@@ -246,7 +253,7 @@ func TestTakeoverCutsABlockedWrite(t *testing.T) {
 			return nil
 		}
 		wake := make(chan func(), 1)
-		client := start(func(nc net.Conn) {
+		client := s.start(func(nc net.Conn) {
 			c, err := lot.Admit(nc, nil)
 			if err != nil {
 				t.Error(err)

@@ -52,7 +52,7 @@ func (t *tray) keep(old []byte) []byte {
 	switch {
 	case len(unread) == 0:
 		return nil
-	case len(unread) >= len(t.home)/2 && &t.buf[0] != &t.home[0] && t.r == 0:
+	case len(unread) >= max(len(t.home)/2, len(t.buf)/4) && &t.buf[0] != &t.home[0] && t.r == 0:
 		return unread // with the room behind it
 	case cap(old) >= len(unread) && cap(old) <= 2*len(unread):
 		return append(old[:0], unread...)
