@@ -102,16 +102,15 @@ func certificate(t *testing.T) tls.Certificate {
 }
 
 // run admits nc and runs k on it.
-func run(t *testing.T, lot *Lot, nc net.Conn, k Conversation) *Conn {
+func run(t *testing.T, lot *Lot, nc net.Conn, k Conversation) {
 	t.Helper()
 	c, err := lot.Admit(nc, nil)
 	if err != nil {
 		t.Error(err)
 		_ = nc.Close()
-		return nil
+		return
 	}
 	c.Run(k, nil)
-	return c
 }
 
 // The last words reach a peer that has sent more than we read, and the end of stream

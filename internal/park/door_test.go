@@ -277,7 +277,7 @@ func TestAcceptFailures(t *testing.T) {
 // disturbed, and the next one is served.
 func TestNoDescriptorLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(bufferOf)
+		m := newMemory()
 		q := path{t, "parked", m.lot, func() (net.Conn, net.Conn) { return m.wire() }}.quay(DoorConfig{})
 		ln := q.listen(bare)
 		peer := q.dial(ln)

@@ -26,9 +26,6 @@ type epoll struct {
 	wg sync.WaitGroup
 }
 
-// eventsAtOnce is how many events are taken from the kernel in one call.
-const eventsAtOnce = 128
-
 // newSystem makes an epoll that reports to happened, on a goroutine of its own.
 func newSystem(happened func([]happening)) (system, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)

@@ -26,6 +26,9 @@ const (
 	firstPause   = 5 * time.Millisecond
 	longestPause = time.Second
 
+	// eventsAtOnce is how many events are taken from the system, or the sweep, in one go.
+	eventsAtOnce = 128
+
 	// keptDescriptors is how many of the process's descriptors connections leave to others, the
 	// store above all, and at most which part of them.
 	keptDescriptors = 512

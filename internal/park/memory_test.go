@@ -29,8 +29,8 @@ type memory struct {
 	happened func([]happening)
 }
 
-func newMemory(buffer int) *memory {
-	return &memory{buffer: buffer, open: make(map[int]*wire), watching: make(map[int]key)}
+func newMemory() *memory {
+	return &memory{buffer: bufferOf, open: make(map[int]*wire), watching: make(map[int]key)}
 }
 
 // lot makes a lot on this system.

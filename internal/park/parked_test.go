@@ -23,7 +23,7 @@ import (
 func onMemory(t *testing.T, test func(p path, m *memory)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(bufferOf)
+		m := newMemory()
 		test(path{t, "parked", m.lot, func() (net.Conn, net.Conn) { return m.wire() }}, m)
 	})
 }

@@ -35,7 +35,7 @@ func bothPaths(t *testing.T, test func(p path)) {
 	})
 	t.Run("parked", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m := newMemory(bufferOf)
+			m := newMemory()
 			test(path{t, "parked", m.lot, func() (net.Conn, net.Conn) { return m.wire() }})
 		})
 	})

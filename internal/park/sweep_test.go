@@ -35,7 +35,7 @@ func TestSweepIsOnTime(t *testing.T) {
 // sweepOnce lets visitors ask for the sweep in some time, with pauses between them, and
 // says what went wrong.
 func sweepOnce(ask, pause []int64) string {
-	lot := newMemory(bufferOf).lot(Config{})
+	lot := newMemory().lot(Config{})
 	defer lot.sweep.stop()
 	all := make([]watchman, len(ask))
 	at := make([]int64, len(ask))
@@ -74,7 +74,7 @@ func lateness(ask int64) int64 {
 // Who has left is not come by, and who asks for a later time is not listed twice.
 func TestSweepForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lot := newMemory(bufferOf).lot(Config{})
+		lot := newMemory().lot(Config{})
 		w := new(watchman)
 		s := &socket{lot: lot, stage: w}
 		s.k = lot.slots.enter(s)

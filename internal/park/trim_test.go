@@ -9,8 +9,13 @@ import (
 	"unsafe"
 )
 
-// held is how much the input buffers of a TLS connection hold; only while nobody owns it.
+// held is how much the input buffers of a parked TLS connection hold; -1 if it has an owner.
 func held(lot *Lot, c *tls.Conn) (n int) {
+	s := under(c)
+	if _, mine := s.word.set(expired); !mine {
+		return -1
+	}
+	defer s.own()
 	for _, offset := range [...]uintptr{lot.trim.rawInput, lot.trim.hand} {
 		n += (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), offset)).Cap()
 	}
@@ -25,14 +30,20 @@ func TestTrimmerKnowsThisReleaseOfGo(t *testing.T) {
 	}
 }
 
+// otherConn is a tls.Conn whose buffers are something else.
+type otherConn struct {
+	rawInput []byte       //nolint:unused // looked up by its name
+	hand     bytes.Buffer //nolint:unused // the same
+}
+
 // With other names, or other types, nothing is touched.
 func TestTrimmerOfAnotherRelease(t *testing.T) {
-	type renamed struct{ input, hand bytes.Buffer }
-	type retyped struct {
-		rawInput []byte
-		hand     bytes.Buffer
-	}
-	for _, conn := range []reflect.Type{reflect.TypeFor[renamed](), reflect.TypeFor[retyped]()} {
+	buffer := reflect.TypeFor[bytes.Buffer]()
+	hand := reflect.StructField{Name: "Hand", Type: buffer}
+	for _, conn := range []reflect.Type{
+		reflect.StructOf([]reflect.StructField{hand}),
+		reflect.TypeFor[otherConn](),
+	} {
 		trim := trimmerOf(conn)
 		if trim.known {
 			t.Errorf("%v was taken for a tls.Conn", conn)
