@@ -45,7 +45,8 @@ type Registry struct {
 	skew     time.Duration
 	now      func() time.Time
 	log      *slog.Logger
-	hashKey  []byte // of this start: makes Proof.TokenHash useless elsewhere
+	digests  *digests
+	keyring  *keyring
 
 	// shared
 
@@ -60,8 +61,9 @@ func New(cfg Config) (*Registry, error) {
 	if cfg.Records == nil || cfg.Hosts == nil {
 		return nil, fmt.Errorf("registry: Config needs Records and Hosts")
 	}
+	ring := newKeyring()
 	r := &Registry{
-		records: cfg.Records, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence,
+		records: watchedRecords{cfg.Records, ring}, keyring: ring, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence,
 		skew: cfg.Skew, now: cfg.Now, log: cfg.Logger, random: &source{r: cfg.Random},
 	}
 	if r.skew == 0 {
@@ -81,9 +83,11 @@ func New(cfg Config) (*Registry, error) {
 	if r.policies, err = policyTable(cfg.Policies); err != nil {
 		return nil, err
 	}
-	if r.hashKey, err = r.random.bytes(32); err != nil {
+	key, err := r.random.bytes(digestKeySize)
+	if err != nil {
 		return nil, fmt.Errorf("registry: random bytes: %w", err)
 	}
+	r.digests = newDigests(key)
 	if err := r.loadAuthorities(context.Background()); err != nil {
 		return nil, fmt.Errorf("registry: read certificate authorities: %w", err)
 	}
