@@ -262,7 +262,7 @@ func TestAuthenticationReadsOneRecordForADeviceTwoForAModule(t *testing.T) {
 	f.module(t, iot.Identity{Device: "d", Module: "m"}, sasKeys(testKey(11), testKey(12)))
 	for id, want := range map[iot.Identity]int64{{Device: "d"}: 1, {Device: "d", Module: "m"}: 2} {
 		f := newFixtureOn(t, f.engine)
-		reads := f.count(storetest.RecordsGet)
+		reads := f.countReads()
 		for range 2 { // the second time it is known
 			_, err := f.Authenticate(t.Context(), id, testHost, device.Credential{SAS: signed(testHost, testKey(11), testStart.Add(time.Hour), "")})
 			wantCode(t, err, 0)
@@ -275,7 +275,7 @@ func TestAuthenticationReadsOneRecordForADeviceTwoForAModule(t *testing.T) {
 
 func TestUnverifiablePeerCostsNoRead(t *testing.T) {
 	f := newFixture(t)
-	reads := f.count(storetest.RecordsGet)
+	reads := f.countReads()
 	for _, token := range []string{"rubbish", signed(testHost, testKey(9), testStart.Add(time.Hour), "device")} {
 		_, err := f.Authenticate(t.Context(), iot.Identity{Device: "d"}, testHost, device.Credential{SAS: token})
 		wantCode(t, err, fault.IotHubUnauthorized)

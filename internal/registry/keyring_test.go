@@ -135,7 +135,7 @@ func (f *fixture) knows(tb testing.TB, id iot.Identity, cred device.Credential) 
 	tb.Helper()
 	_, err := f.Authenticate(tb.Context(), id, testHost, cred)
 	wantCode(tb, err, 0)
-	reads := f.count(storetest.RecordsGet)
+	reads := f.countReads()
 	proof, err := f.Authenticate(tb.Context(), id, testHost, cred)
 	wantCode(tb, err, 0)
 	if n := reads.Load(); n != 0 {
@@ -283,7 +283,7 @@ func TestNothingIsRememberedWhileItIsWritten(t *testing.T) {
 	f.knows(t, dev1, cred)
 	done := f.keyring.changing([]store.Write{{Key: key(dev1)}})
 	second := f.keyring.changing([]store.Write{{Key: key(dev1)}})
-	reads := f.count(storetest.RecordsGet)
+	reads := f.countReads()
 	for i := range int64(4) {
 		if i == 2 {
 			done() // the other goes on
