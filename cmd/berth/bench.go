@@ -16,6 +16,7 @@ type benchCmd struct {
 	Connect  benchConnectCmd  `cmd:"" help:"How fast devices connect, and what an idle one costs."`
 	Publish  benchPublishCmd  `cmd:"" help:"How many QoS 1 messages are acknowledged, and how soon."`
 	Takeover benchTakeoverCmd `cmd:"" help:"How soon a displaced connection is closed."`
+	Restart  benchRestartCmd  `cmd:"" help:"How soon a hub that was killed accepts a device again."`
 }
 
 // benchRegisterCmd is "berth bench register".

@@ -16,7 +16,7 @@ const maxReasons = 8
 // Report is what one run measured, the same for every kind of run; what a kind
 // does not measure is absent.
 type Report struct {
-	Run       string    `json:"run"` // register, connect, publish, takeover
+	Run       string    `json:"run"` // register, connect, publish, takeover, restart
 	Target    string    `json:"target"`
 	TLS       bool      `json:"tls"`
 	Started   time.Time `json:"started"` // of the measured window, UTC
@@ -24,7 +24,7 @@ type Report struct {
 	Devices   int       `json:"devices"`
 	Inflight  int       `json:"inflight,omitempty"`
 	Size      int       `json:"sizeBytes,omitempty"`
-	Done      uint64    `json:"done"` // identities registered, connections made, messages acknowledged, takeovers
+	Done      uint64    `json:"done"` // identities registered, connections made, messages acknowledged, takeovers, starts
 	PerSecond float64   `json:"perSecond"`
 	Latency   Latency   `json:"latency"`           // of one operation; takeover: old closed after the new CONNACK
 	Connect   *Latency  `json:"connect,omitempty"` // dial to CONNACK, where that is not the operation itself
@@ -85,13 +85,13 @@ func (r *Report) Print(w io.Writer) error {
 }
 
 func (r *Report) noun() string {
-	return map[string]string{"register": "registered", "connect": "connected", "publish": "acknowledged", "takeover": "takeovers"}[r.Run]
+	return map[string]string{"register": "registered", "connect": "connected", "publish": "acknowledged", "takeover": "takeovers", "restart": "started"}[r.Run]
 }
 
 func (r *Report) measure() string {
 	return map[string]string{
 		"register": "bulk request", "connect": "dial to CONNACK", "publish": "send to PUBACK",
-		"takeover": "old closed after new CONNACK",
+		"takeover": "old closed after new CONNACK", "restart": "start to first CONNACK",
 	}[r.Run]
 }
 
