@@ -112,13 +112,18 @@ func TestStreamsForAPerson(t *testing.T) {
 		print      func(w *strings.Builder, line []byte) error
 	}{
 		{
-			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","moduleId":"m","event":"deviceDisconnected","code":404104,"errorName":"Gone","epoch":"1.2","reason":"lost","peer":` + peer + `}`,
-			"2026-11-21 12:00:00.000  disconnected  d/m  404104 Gone  Mqtt from 192.0.2.7 port 4001 sdk/1  lost  epoch 1.2\n",
+			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","moduleId":"m","event":"deviceDisconnected","code":404104,"errorName":"Gone","epoch":"1.2","reason":"lost","peer":` + peer + `,"sequenceNumber":"` + strings.Repeat("0", 62) + `2a"}`,
+			"2026-11-21 12:00:00.000  disconnected  d/m  404104 Gone  Mqtt from 192.0.2.7 port 4001 sdk/1  lost  epoch 1.2  sequence 42\n",
+			func(w *strings.Builder, line []byte) error { return printConnection(w, line) },
+		},
+		{
+			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","event":"deviceDisconnected","code":409002,"errorName":"Conflict","epoch":"1.2","reason":"taken","peer":` + peer + `,"by":` + peer + `,"sequenceNumber":"?"}`,
+			"2026-11-21 12:00:00.000  disconnected  d  409002 Conflict  Mqtt from 192.0.2.7 port 4001 sdk/1  displaced by Mqtt from 192.0.2.7 port 4001 sdk/1  taken  epoch 1.2  sequence ?\n",
 			func(w *strings.Builder, line []byte) error { return printConnection(w, line) },
 		},
 		{
 			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","event":"deviceConnected","epoch":"1.2"}`,
-			"2026-11-21 12:00:00.000  connected     d  an unknown peer  epoch 1.2\n",
+			"2026-11-21 12:00:00.000  connected     d  an unknown peer  epoch 1.2  sequence \n",
 			func(w *strings.Builder, line []byte) error { return printConnection(w, line) },
 		},
 		{

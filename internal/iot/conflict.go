@@ -18,6 +18,7 @@ type Conflict struct {
 	// Unobserved: nobody watched the loser to the end; "silent" then says little.
 	Unobserved bool   `json:"unobserved,omitempty"`
 	Unacked    uint64 `json:"publishesUnacknowledged"`
+	Released   uint64 `json:"c2dReleased,omitempty"` // cloud-to-device messages that went back to their queue
 }
 
 // Masked is the conflict with its addresses masked.
