@@ -188,7 +188,7 @@ func (c *clerk) displaced(ev *event) {
 	if err != nil {
 		c.log.Warn("a conflict record cannot be read; its story begins anew", slog.String("device", ev.identity.Device),
 			slog.String("module", ev.identity.Module), slog.Any("err", err))
-		s = &story{number: 1, began: time.Now()}
+		s = &story{number: 1}
 		c.warm(e, s)
 	}
 	if !s.history.Continues(ev.at) {
@@ -257,7 +257,7 @@ func (c *clerk) judge() {
 		e := el.Value.(*entry)
 		before := e.summary.Verdict
 		if !e.hot.fresh {
-			e.judge()
+			e.judge(now)
 			c.dirty[id], e.hot.dirty = struct{}{}, true
 		}
 		if before != e.summary.Verdict || now.Sub(e.hot.shown) >= tellEvery {
@@ -277,10 +277,13 @@ func (c *clerk) judge() {
 }
 
 // judge judges the entry's story as it is now.
-func (e *entry) judge() {
-	s := e.hot
+func (e *entry) judge(now time.Time) {
+	s, before := e.hot, e.summary.Verdict
 	s.judged, s.fresh = Classify(&s.history), true
 	e.summary = summaryOf(e.identity, &s.history, &s.judged)
+	if e.summary.Verdict != before {
+		s.turned = now
+	}
 }
 
 // tell counts the story under its verdict, once under each that it comes to, and says
@@ -292,7 +295,7 @@ func (c *clerk) tell(e *entry, now time.Time) {
 	if !s.fresh || d == nil || d.Afterlife == nil || slices.Contains(s.counted, v) {
 		return
 	}
-	if v == iot.VerdictUndecided && now.Sub(s.began) < tellWithin {
+	if v == iot.VerdictUndecided && now.Sub(s.turned) < tellWithin {
 		c.untold[e.identity] = struct{}{}
 		return
 	}

@@ -27,7 +27,7 @@ type story struct {
 	history History
 	judged  Judgement
 	fresh   bool          // judged is of history as it is
-	began   time.Time     // when its first displacement was told; zero: in an earlier run, or long ago
+	turned  time.Time     // when it came to the verdict that it has; zero: in an earlier run, or long ago
 	counted []iot.Verdict // which OnVerdict knows of
 	shown   time.Time     // when followers last heard of it
 	dirty   bool          // the head is to be written

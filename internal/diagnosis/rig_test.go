@@ -90,9 +90,12 @@ func (r *rig) word(id iot.Identity, epoch string, a *Afterlife) {
 }
 
 // duel lets two clients displace each other, live each time.
-func (r *rig) duel(id iot.Identity, n int, step time.Duration) {
+func (r *rig) duel(id iot.Identity, n int, step time.Duration, between ...actor) {
+	if between == nil {
+		between = []actor{node(1, home), node(9, office)}
+	}
 	for i := range n {
-		r.word(id, r.connect(id, []actor{node(1, home), node(9, office)}[i%2]), prompt())
+		r.word(id, r.connect(id, between[i%2]), prompt())
 		time.Sleep(step)
 	}
 }

@@ -119,16 +119,19 @@ func TestStoriesOutliveTheHub(t *testing.T) {
 	})
 }
 
+// refuseWrites is a full store.
+func refuseWrites(op storetest.Op) error {
+	if op == storetest.RecordsApply {
+		return store.ErrFull
+	}
+	return nil
+}
+
 func TestWritesAreRetriedUntilTheStoreTakesThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := storetest.New()
 		r := newRig(t, engine)
-		engine.Fail(func(op storetest.Op) error {
-			if op == storetest.RecordsApply {
-				return store.ErrFull
-			}
-			return nil
-		})
+		engine.Fail(refuseWrites)
 		r.duel(dev1, 5, time.Second)
 		engine.Fail(nil)
 		time.Sleep(3 * time.Second)

@@ -20,7 +20,7 @@ func (c *clerk) entry(id iot.Identity) *entry {
 	}
 	e := &entry{identity: id}
 	c.keep(e)
-	c.warm(e, &story{number: 1, began: time.Now()})
+	c.warm(e, &story{number: 1})
 	return e
 }
 
@@ -126,7 +126,8 @@ func (c *clerk) archive(e *entry, s *story) {
 		c.behind.add([]store.Write{{Key: pastKey(e.identity, s.number), Value: b, If: store.Any}})
 	}
 	c.kept -= len(s.history.Kept)
-	*s = story{number: s.number + 1, began: time.Now()}
+	*s = story{number: s.number + 1}
+	e.summary.Verdict = "" // it has come to none yet
 	delete(c.untold, e.identity)
 }
 
@@ -174,7 +175,7 @@ func (c *clerk) gather() {
 		}
 		e := el.Value.(*entry)
 		if !e.hot.fresh {
-			e.judge()
+			e.judge(time.Now())
 		}
 		writes, err := e.writes()
 		if err != nil {

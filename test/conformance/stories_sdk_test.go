@@ -3,6 +3,7 @@ package conformance
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,14 +29,62 @@ func TestStoryTwoClients(t *testing.T) {
 				<-time.After(1100 * time.Millisecond)             // a token is made of whole seconds
 			}
 			e := verdict(t, h, d, iot.VerdictTwoClients, 2)
-			if *e.Cause != 2 || e.Confidence < 0.8 || len(e.Clients) < 2 {
+			if *e.Cause != 2 || len(e.Clients) != 2 || e.Clients[0].ID != "A" || strong(e, iot.VerdictTwoClients) < 2 {
 				t.Errorf("got %s", pretty(e))
+			}
+			if second == "127.0.0.2" {
+				leftOpen(t, e, iot.VerdictOpenedTwice)
+			} else if e.Confidence < 0.9 {
+				t.Errorf("sure by %v only", e.Confidence)
 			}
 			if got := h.Sessions(t); got > 1 {
 				t.Errorf("%d sessions are open, want one at most", got)
 			}
 			checkFleetView(t, h, changes)
 		})
+	}
+}
+
+// TestStoryOneProgramOpensTwo: one process of the published device SDK opens two clients
+// with one connection string. If it does so at once, that shows; if it does so later,
+// nothing tells it from two processes at one address, and the answer says so.
+func TestStoryOneProgramOpensTwo(t *testing.T) {
+	for name, c := range map[string]struct {
+		after       time.Duration
+		want, rival iot.Verdict
+	}{
+		"at-once": {0, iot.VerdictOpenedTwice, iot.VerdictTwoClients},
+		"later":   {1500 * time.Millisecond, iot.VerdictTwoClients, iot.VerdictOpenedTwice},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := rig.Start(t, rig.Options{Local: true})
+			d := h.AddDevice("dev1")
+			p := duellist(t, h, d, h.Proxy(t, "127.0.0.2"))
+			p.must("again", args{"connection": d.String(), "transport": overTCP, "ca": h.CAFile, "after": c.after.Milliseconds()}, nil)
+			leftOpen(t, verdict(t, h, d, c.want, 6), c.rival)
+		})
+	}
+}
+
+// strong counts the strong evidence for a verdict.
+func strong(e iot.Explanation, v iot.Verdict) int {
+	n := 0
+	for _, ev := range e.Evidence {
+		if ev.Strength == iot.Strong && slices.Contains(ev.For, v) {
+			n++
+		}
+	}
+	return n
+}
+
+// leftOpen demands that an explanation is not sure whether one program was at work or
+// two: the rival is named, and the advice is for both.
+func leftOpen(t *testing.T, e iot.Explanation, rival iot.Verdict) {
+	t.Helper()
+	both := strings.Contains(e.Advice.Next, "second copy") || strings.Contains(e.Advice.Next, "Two copies")
+	if *e.Cause != 2 || e.Confidence > 0.7 || e.RunnerUp == nil || e.RunnerUp.Verdict != rival || !both {
+		t.Errorf("got %s", pretty(e))
 	}
 }
 
