@@ -41,6 +41,6 @@ type Ending struct {
 	// Released is how many cloud-to-device messages the client held, delivered and not
 	// settled, that went back to its queue.
 	Released uint64
-	Will    bool       // a will was appended
-	TCP     TCP        // the kernel's view of the connection at this moment
+	Will     bool // a will was appended
+	TCP      TCP  // the kernel's view of the connection at this moment
 }

@@ -77,8 +77,9 @@ func ofNodes(nodes []Node, so func(*Node) bool, key func(*Party) uint64) people 
 // ofConnections makes a cast of the most recent displacements.
 func ofConnections(h *History, key func(*Party) uint64) people {
 	c := people{letters: map[uint64]string{}, key: key}
-	for i := max(len(h.Kept)-maxNodes/2, 0); i < len(h.Kept); i++ { // two connections each
-		d := &h.Kept[i]
+	recent := h.recent()
+	for i := max(len(recent)-maxNodes/2, 0); i < len(recent); i++ { // two connections each
+		d := &recent[i]
 		c.see(&d.Loser, d.Loser.Opened, d.At, 0, 1)
 		c.see(&d.Winner, d.Winner.Opened, d.At, 1, 0)
 	}
@@ -90,12 +91,8 @@ func ofConnections(h *History, key func(*Party) uint64) people {
 func inTurns(h *History) people {
 	d := &h.Kept[len(h.Kept)-1]
 	even := h.Count / 2 // displacements that A won
-	first := h.Since
-	if h.Kept[0].Number == 1 {
-		first = h.Kept[0].Loser.Opened
-	}
 	a, b := clientOf("A", &d.Loser), clientOf("B", &d.Winner)
-	a.FirstSeen, a.LastSeen, a.Won, a.Lost = iot.MomentOf(first), iot.MomentOf(d.At), even, h.Count-even
+	a.FirstSeen, a.LastSeen, a.Won, a.Lost = iot.MomentOf(h.Opened), iot.MomentOf(d.At), even, h.Count-even
 	b.FirstSeen, b.LastSeen, b.Won, b.Lost = iot.MomentOf(h.Since), iot.MomentOf(d.At), h.Count-even, even
 	return people{clients: []iot.ExplanationClient{a, b}, turns: true}
 }

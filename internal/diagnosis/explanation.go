@@ -61,7 +61,7 @@ func rounded(c float64) float64 { return min(math.Round(c*100)/100, 0.99) }
 
 func conflictOf(d *Displacement, who *people) iot.Conflict {
 	c := iot.Conflict{
-		At: iot.MomentOf(d.At), Code: int(d.Code), Reason: d.Reason, Unacked: d.Lost.Publishes, Released: d.Lost.Released,
+		Number: d.Number, At: iot.MomentOf(d.At), Code: int(d.Code), Reason: d.Reason, Unacked: d.Lost.Publishes, Released: d.Lost.Released,
 		Loser: peerOf(&d.Loser, who.letter(d, &d.Loser)), Winner: peerOf(&d.Winner, who.letter(d, &d.Winner)),
 		Afterlife: "pending",
 	}
@@ -85,11 +85,18 @@ func summary(h *History, j *Judgement) string {
 	if h.Count > 1 {
 		again = fmt.Sprintf("; %d displacements in %s", h.Count, span(h.Last.Sub(h.Since)))
 	}
+	if h.More {
+		again = fmt.Sprintf("; %d displacements and more since %s", h.Count, h.Since.UTC().Format("15:04:05"))
+	}
+	copies := ""
+	if gate := gateOf(j.Verdict); !gate.sure(j.Ledger) {
+		copies = "; or two copies of it that started at once"
+	}
 	switch j.Verdict {
 	case twoClients:
 		s = twoText(j, where, old, again)
 	case openedTwice:
-		s = fmt.Sprintf("One program at %s holds more than one connection for this identity, and they displace each other%s.", where, again)
+		s = fmt.Sprintf("One program at %s holds more than one connection for this identity, and they displace each other%s%s.", where, again, copies)
 	case halfOpen:
 		s = fmt.Sprintf("The client came back from %s while its older connection from %s was dead but not yet noticed%s.", where, old, again)
 	case restart:

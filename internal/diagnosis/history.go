@@ -14,9 +14,10 @@ import (
 // of its owner alone.
 type History struct {
 	Since   time.Time          `json:"since"`
+	Opened  time.Time          `json:"opened,omitzero"` // when the first loser began to speak for the identity
 	Last    time.Time          `json:"last"`
 	Count   uint64             `json:"count"`
-	Kept    []Displacement     `json:"-"`      // the most recent ones, oldest first; stored each on its own
+	Kept    []Displacement     `json:"-"`      // the first and the most recent ones, in order; stored each on its own
 	Nodes   []Node             `json:"nodes"`  // by key, software and address
 	Tokens  []Node             `json:"tokens"` // by token
 	Beaten  [dimensions]beaten `json:"beaten"`
@@ -30,6 +31,8 @@ type History struct {
 	// both were of one address and software.
 	Gap      time.Duration `json:"gap,omitempty"`
 	Together bool          `json:"together,omitempty"`
+	// More: there were more displacements than Count. It is set by At alone.
+	More bool `json:"-"`
 }
 
 // Loss is what displacements cost.
@@ -83,7 +86,7 @@ func (h *History) Add(d Displacement) uint64 {
 	a := d.Afterlife
 	d.Afterlife = nil
 	if len(h.Kept) >= maxKept {
-		h.Kept = slices.Delete(h.Kept, 0, len(h.Kept)-maxKept+1)
+		h.Kept = slices.Delete(h.Kept, maxFirst, maxFirst+len(h.Kept)-maxKept+1)
 	}
 	h.Kept = append(h.Kept, d)
 	if a != nil {
@@ -94,7 +97,7 @@ func (h *History) Add(d Displacement) uint64 {
 
 // begin notes what only the first displacement of a story tells.
 func (h *History) begin(d *Displacement) {
-	h.Since, h.Before = d.At, d.Before
+	h.Since, h.Opened, h.Before = d.At, d.Loser.Opened, d.Before
 	l, w := &d.Loser, &d.Winner
 	h.Gap = w.dialled().Sub(l.Opened)
 	if h.Gap < 0 { // the newcomer had set out before the other one was let in
@@ -144,13 +147,26 @@ func (h *History) At(at time.Time) History {
 	}
 	var past History
 	for i := range h.Kept {
-		if h.Kept[i].At.After(at) {
+		d := &h.Kept[i]
+		if d.At.After(at) {
+			past.More = d.Number > past.Count+1
 			break
 		}
-		past.Add(h.Kept[i])
+		past.Count = d.Number - 1 // those before it that are not kept count
+		past.Add(*d)
 	}
-	past.Since, past.Before, past.Gap, past.Together = h.Since, h.Before, h.Gap, h.Together
+	past.Since, past.Opened, past.Before, past.Gap, past.Together = h.Since, h.Opened, h.Before, h.Gap, h.Together
 	return past
+}
+
+// recent gives the most recent displacements kept without a gap between them.
+func (h *History) recent() []Displacement {
+	for i := len(h.Kept) - 1; i > 0; i-- {
+		if h.Kept[i].Number != h.Kept[i-1].Number+1 {
+			return h.Kept[i:]
+		}
+	}
+	return h.Kept
 }
 
 // meet notes that a client was seen.
@@ -193,18 +209,19 @@ func (h *History) addresses() []netip.Addr {
 	return list
 }
 
-// focus is the displacement that the story is judged by: the latest whose loser's
-// reaction is known, or the latest.
+// focus is the displacement that the story is judged by: of the recent ones the latest
+// whose loser's reaction is known, or the latest.
 func (h *History) focus() *Displacement {
-	for i := len(h.Kept) - 1; i >= 0; i-- {
-		if h.Kept[i].Afterlife != nil {
-			return &h.Kept[i]
+	recent := h.recent()
+	for i := len(recent) - 1; i >= 0; i-- {
+		if recent[i].Afterlife != nil {
+			return &recent[i]
 		}
 	}
-	if len(h.Kept) == 0 {
+	if len(recent) == 0 {
 		return nil
 	}
-	return &h.Kept[len(h.Kept)-1]
+	return &recent[len(recent)-1]
 }
 
 // unobserved is the afterlife of a connection of which no word came.

@@ -111,7 +111,7 @@ func Classify(h *History) Judgement {
 	if h.Count == 0 || len(h.Kept) == 0 {
 		return Judgement{Verdict: iot.VerdictNone, Confidence: 1}
 	}
-	v := view{story: h, d: h.focus()}
+	v := view{story: h, recent: h.recent(), d: h.focus()}
 	j := weigh(v.ledger())
 	j.Missing = v.missing()
 	return j

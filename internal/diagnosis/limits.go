@@ -5,9 +5,10 @@ import "time"
 const (
 	// maxCases is how many identities' conflicts are kept by default.
 	maxCases = 10_000
-	// maxKept is how many of a story's displacements are kept whole; those before are
-	// counted.
-	maxKept = 32
+	// maxKept is how many of a story's displacements are kept whole: its first maxFirst, so
+	// that one can see how it began, and the most recent ones. The others are counted.
+	maxKept  = 32
+	maxFirst = 8
 	// maxNodes is how many installations, and how many tokens, a story tells apart.
 	maxNodes = 16
 	// maxBeaten is how many displaced values of one dimension a story remembers.

@@ -17,7 +17,7 @@ import (
 //
 //	diag/run                     the number of the last run of the hub
 //	diag/h/<device>/<module>     the head of an identity's story; <module> may be empty
-//	diag/c/<device>/<module>/NN  a displacement: its number modulo maxKept
+//	diag/c/<device>/<module>/NN  a displacement: see slot
 //	diag/p/<device>/<module>/NN  an earlier story as it was explained: its number modulo maxPast
 const (
 	runKey           = "diag/run"
@@ -32,7 +32,16 @@ const recordVersion = 1
 func headKey(id iot.Identity) string { return headKeys + id.Device + "/" + id.Module }
 
 func displacementKey(id iot.Identity, number uint64) string {
-	return fmt.Sprintf("%s%s/%s/%02d", displacementKeys, id.Device, id.Module, number%maxKept)
+	return fmt.Sprintf("%s%s/%s/%02d", displacementKeys, id.Device, id.Module, slot(number))
+}
+
+// slot is where the displacement with that number is kept: the first ones for good, the
+// others in turn.
+func slot(number uint64) uint64 {
+	if number <= maxFirst {
+		return number - 1
+	}
+	return maxFirst + (number-maxFirst-1)%(maxKept-maxFirst)
 }
 
 func pastKey(id iot.Identity, story uint64) string {

@@ -290,6 +290,53 @@ func TestExplainInsideAStory(t *testing.T) {
 	})
 }
 
+// TestExplainInsideALongStory: how a duel began is seen for good; of a time of which no
+// displacement is kept, what is known is said, and never that there was none.
+func TestExplainInsideALongStory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := storetest.New()
+		r := newRig(t, engine)
+		begin := time.Now()
+		r.duel(dev1, 401, time.Second)
+		check := func(r *rig) {
+			t.Helper()
+			for _, c := range []struct {
+				after     time.Duration
+				conflicts int
+				first     uint64
+				last      uint64
+				verdict   iot.Verdict
+				summary   string
+			}{
+				{500 * time.Millisecond, 0, 0, 0, iot.VerdictNone, "was displaced"},
+				{1500 * time.Millisecond, 1, 1, 1, iot.VerdictUndecided, "the evidence does not say"},
+				{6500 * time.Millisecond, 6, 1, 6, iot.VerdictTwoClients, "6 displacements in 5s"},
+				{100 * time.Second, 8, 1, 8, iot.VerdictTwoClients, "8 displacements and more since"},
+				{399500 * time.Millisecond, 31, 1, 399, iot.VerdictTwoClients, "399 displacements in"},
+				{time.Hour, 32, 1, 400, iot.VerdictTwoClients, "400 displacements in"},
+			} {
+				e := r.explain(dev1, begin.Add(c.after))
+				if e.Verdict != c.verdict || len(e.Conflicts) != c.conflicts || !strings.Contains(e.Summary, c.summary) {
+					t.Errorf("after %v: %s, %d conflicts, %q", c.after, e.Verdict, len(e.Conflicts), e.Summary)
+					continue
+				}
+				if c.conflicts > 0 && (e.Conflicts[0].Number != c.first || e.Conflicts[c.conflicts-1].Number != c.last) {
+					t.Errorf("after %v: from number %d to %d", c.after, e.Conflicts[0].Number, e.Conflicts[c.conflicts-1].Number)
+				}
+				between := slices.ContainsFunc(e.Missing, func(s string) bool { return strings.Contains(s, "only counts are kept") })
+				if between != (c.last >= 8 && c.after > 9*time.Second) {
+					t.Errorf("after %v: missing %q", c.after, e.Missing)
+				}
+			}
+		}
+		check(r)
+		r.close()
+		again := newRig(t, engine.Restart())
+		defer again.close()
+		check(again)
+	})
+}
+
 func TestRootCauseIsNamed(t *testing.T) {
 	lost := func(reason string, code fault.Code) func(*rig) {
 		return func(r *rig) {

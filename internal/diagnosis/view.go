@@ -12,21 +12,22 @@ import (
 // view is a story seen from the displacement in question: what the rules look at.
 // Each finder gives what it observed, or "" if its signal is absent.
 type view struct {
-	story *History
-	d     *Displacement // of story.Kept
+	story  *History
+	recent []Displacement // of story.Kept
+	d      *Displacement  // of recent
 }
 
-// last gives the most recent displacement kept that is so, or nil.
+// last gives the most recent recent displacement that is so, or nil.
 func (v view) last(so func(*Displacement) bool) *Displacement {
-	for i := len(v.story.Kept) - 1; i >= 0; i-- {
-		if so(&v.story.Kept[i]) {
-			return &v.story.Kept[i]
+	for i := len(v.recent) - 1; i >= 0; i-- {
+		if so(&v.recent[i]) {
+			return &v.recent[i]
 		}
 	}
 	return nil
 }
 
-// at gives the time of the most recent displacement kept that is so, or of the story's
+// at gives the time of the most recent recent displacement that is so, or of the story's
 // last one.
 func (v view) at(so func(*Displacement) bool) time.Time {
 	if d := v.last(so); d != nil {
@@ -69,10 +70,10 @@ func (v view) independent() (string, time.Time) {
 	return "the clients that alternate differ in " + what + " at once, " + times(v.story.Twofold), v.at(twofold)
 }
 
-// alive counts the displacements kept by what they showed of the losers.
+// alive counts the recent displacements by what they showed of the losers.
 func (v view) alive() (prompt, gone int) {
-	for i := range v.story.Kept {
-		switch v.story.Kept[i].reaction() {
+	for i := range v.recent {
+		switch v.recent[i].reaction() {
 		case reactionPrompt:
 			prompt++
 		case reactionSilent, reactionReset:
@@ -88,7 +89,7 @@ func (v view) bothAlive() (string, time.Time) {
 	if prompt < 2 || prompt <= gone {
 		return "", time.Time{}
 	}
-	return fmt.Sprintf("%d of the last %d displaced connections answered at once when they were told", prompt, len(v.story.Kept)), v.at(isPrompt)
+	return fmt.Sprintf("%d of the last %d displaced connections answered at once when they were told", prompt, len(v.recent)), v.at(isPrompt)
 }
 
 func (v view) losersGone() (string, time.Time) {
@@ -96,7 +97,7 @@ func (v view) losersGone() (string, time.Time) {
 	if gone == 0 || gone < prompt {
 		return "", time.Time{}
 	}
-	return fmt.Sprintf("%d of the last %d displaced connections were silent or reset", gone, len(v.story.Kept)),
+	return fmt.Sprintf("%d of the last %d displaced connections were silent or reset", gone, len(v.recent)),
 		v.at(func(d *Displacement) bool { r := d.reaction(); return r == reactionSilent || r == reactionReset })
 }
 
@@ -108,8 +109,8 @@ func (v view) dialsBack() (string, time.Time) {
 	longest, run := 0, 0
 	var slowest, slow time.Duration
 	var at time.Time
-	for i := 1; i < len(v.story.Kept); i++ {
-		before, d := &v.story.Kept[i-1], &v.story.Kept[i]
+	for i := 1; i < len(v.recent); i++ {
+		before, d := &v.recent[i-1], &v.recent[i]
 		if !isPrompt(before) || !isPrompt(d) || before.meant() || !d.answers(before) {
 			run, slow = 0, 0
 			continue
@@ -160,12 +161,12 @@ func (v view) addressReturns() (string, time.Time) {
 // meant reports whether a displacement looks like one that its client intended.
 func (d *Displacement) meant() bool { return d.farewell() || d.renewed() && d.due() }
 
-// unmeant gives the displacements kept whose loser was live and, as far as one can see,
+// unmeant gives the recent displacements whose loser was live and, as far as one can see,
 // not left by its client on purpose.
 func (v view) unmeant() []*Displacement {
 	var list []*Displacement
-	for i := range v.story.Kept {
-		if d := &v.story.Kept[i]; isPrompt(d) && !d.meant() {
+	for i := range v.recent {
+		if d := &v.recent[i]; isPrompt(d) && !d.meant() {
 			list = append(list, d)
 		}
 	}
@@ -412,7 +413,7 @@ func (v view) missing() []string {
 		}
 	}
 	d := v.d
-	newest := &v.story.Kept[len(v.story.Kept)-1]
+	newest := &v.recent[len(v.recent)-1]
 	add(newest.Afterlife == nil, "how the displaced connection reacts: that is known within six seconds")
 	add(d.reaction() == reactionUnknown, "how the displaced connection reacted: it was not watched to the end")
 	add(d.Loser.ClientType == "", "client type string of the older client")
@@ -420,7 +421,7 @@ func (v view) missing() []string {
 	add(d.Loser.Token != 0 && d.Winner.Token != 0 && d.Loser.TLS.Lineage == 0, "TLS session lineage of the older client")
 	add(!d.Loser.TCP.Known(), "the kernel's view of the older connection")
 	add(d.Loser.amqp() != d.Winner.amqp(), "how the software of both sides compares in detail: they speak different protocols")
-	add(v.story.Count > uint64(len(v.story.Kept)), "the details of all but the most recent displacements: only counts are kept of them")
+	add(v.story.More || v.story.Count > uint64(len(v.story.Kept)), "the details of the displacements between the first and the most recent ones: only counts are kept of them")
 	return list
 }
 
