@@ -60,7 +60,8 @@ func TestAMQPIsJudged(t *testing.T) {
 	}{
 		"half-open": {
 			begin(one).displace(10*time.Minute, one, silent()), halfOpen,
-			[]Signal{SignalSilent, SignalQuiet, SignalSameClient}, []Signal{SignalLate},
+			[]Signal{SignalSilent, SignalQuiet, SignalSameClient},
+			[]Signal{SignalLate},
 		},
 		"the process is gone":              {once(one, anew(one), reset()), restart, []Signal{SignalReset, SignalNewStart}, nil},
 		"its other devices are heard of":   {once(one, anew(one), unanswered()), iot.VerdictUndecided, []Signal{SignalLate}, []Signal{SignalSilent}},
@@ -75,13 +76,16 @@ func TestAMQPIsJudged(t *testing.T) {
 		"MQTT by the same SDK over AMQP": {once(mqtt, anew(one), nil), iot.VerdictUndecided, []Signal{SignalSameSoftware}, []Signal{SignalNewSoftware}},
 		"MQTT by the same SDK as it names itself over AMQP": {
 			once(mqtt, anew(one.with(func(x *actor) { x.kind = "Azure-IoT-Device/1.18.4 (node v20.20.2; Debian 12; x64)" })), nil),
-			iot.VerdictUndecided, []Signal{SignalSameSoftware}, []Signal{SignalNewSoftware},
+			iot.VerdictUndecided,
+			[]Signal{SignalSameSoftware},
+			[]Signal{SignalNewSoftware},
 		},
 		"MQTT by another SDK over AMQP": {once(mqtt, dotNet, nil), iot.VerdictUndecided, []Signal{SignalNewSoftware}, []Signal{SignalSameSoftware}},
 		"another version over AMQP":     {once(one, one.with(func(x *actor) { x.kind = "azure-iot-device/1.19" }), nil), iot.VerdictUndecided, []Signal{SignalNewSoftware}, nil},
 		"a duel of MQTT and AMQP": {
 			duel(mqtt, overAMQP(node(9, home)), 12, time.Second, detached), twoClients,
-			[]Signal{SignalReturnEdge, SignalSetupReturns, SignalBothAlive, SignalDialsBack}, []Signal{SignalNewSoftware},
+			[]Signal{SignalReturnEdge, SignalSetupReturns, SignalBothAlive, SignalDialsBack},
+			[]Signal{SignalNewSoftware},
 		},
 		"MQTT half-open, back over AMQP": {begin(mqtt).displace(10*time.Minute, anew(one), silent()), halfOpen, nil, []Signal{SignalNewSoftware}},
 	} {

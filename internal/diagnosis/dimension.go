@@ -93,19 +93,14 @@ func (p *Party) value(d Dimension) uint64 {
 	case DimKey:
 		return hashOf(p.Auth, p.Slot, p.Policy)
 	case DimThumbprint:
-		if p.Thumbprint != "" {
-			return hashOf(p.Thumbprint)
-		}
+		return shown(p.Thumbprint)
 	case DimLineage:
 		return p.TLS.Lineage
 	case DimType:
-		switch {
-		case p.ClientType == "":
-		case p.amqp(): // its API version stands on some links and not on others
-			return hashOf(p.ClientType)
-		default:
-			return hashOf(p.ClientType, p.APIVersion)
+		if p.amqp() { // its API version stands on some links and not on others
+			return shown(p.ClientType)
 		}
+		return shown(p.ClientType, p.APIVersion)
 	case DimHello:
 		if p.TLS.HelloHash != 0 {
 			return p.TLS.HelloHash ^ hashOf(string(p.Transport))
@@ -115,13 +110,9 @@ func (p *Party) value(d Dimension) uint64 {
 	case DimClean:
 		return hashOf(strconv.FormatBool(p.Clean))
 	case DimAddress:
-		if a := p.address(); a.IsValid() {
-			return hashOf(a.String())
-		}
+		return shown(addressText(p))
 	case DimTransport:
-		if p.Transport != "" {
-			return hashOf(string(p.Transport))
-		}
+		return shown(string(p.Transport))
 	case dimensions: // their number, none of them
 	}
 	return 0
@@ -179,6 +170,14 @@ func (p *Party) installation() uint64 {
 // the hub.
 func (p *Party) holding() uint64 {
 	return hashOf(strconv.FormatUint(p.Run, 16), strconv.FormatUint(p.Token, 16))
+}
+
+// shown is the hash of what a party shows, 0 if it shows nothing.
+func shown(what string, more ...string) uint64 {
+	if what == "" {
+		return 0
+	}
+	return hashOf(append(more, what)...)
 }
 
 func hashOf(parts ...string) uint64 {

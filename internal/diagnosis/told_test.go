@@ -147,7 +147,7 @@ func TestClientsInTurns(t *testing.T) {
 	}
 	for i, c := range e.Conflicts {
 		loser, winner := "B", "A"
-		if (h.Kept[i].Number)%2 == 1 {
+		if h.Kept[i].Number%2 == 1 {
 			loser, winner = winner, loser
 		}
 		if c.Loser.Client != loser || c.Winner.Client != winner {
