@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -129,18 +130,26 @@ func TestOpenedTogether(t *testing.T) {
 		by     actor
 		at     time.Duration
 		dialed time.Duration // of the newcomer
+		first  time.Duration // that the first one needed; a handshake if 0
+		rtt    time.Duration
 		want   bool
 	}{
 		"as soon as the first stands": {by: b, at: 60 * time.Millisecond, dialed: 10 * time.Millisecond, want: true},
 		"with a slow handshake":       {by: b, at: 3 * time.Second, dialed: 200 * time.Millisecond, want: true},
 		"both at once":                {by: b, at: 10 * time.Millisecond, dialed: -4 * time.Millisecond, want: true},
-		"later":                       {by: b, at: 400 * time.Millisecond, dialed: 301 * time.Millisecond},
+		"later":                       {by: b, at: 400 * time.Millisecond, dialed: 301*time.Millisecond + handshake},
 		"a socket opened long before": {by: b, at: 60 * time.Millisecond, dialed: -time.Second},
+		"just before":                 {by: b, at: 60 * time.Millisecond, dialed: -handshake - 300*time.Millisecond, want: true},
+		"on a slow machine":           {by: b, at: 2 * time.Second, dialed: 700 * time.Millisecond, first: 400 * time.Millisecond, want: true},
+		"later, on a slow machine":    {by: b, at: 2 * time.Second, dialed: 701 * time.Millisecond, first: 400 * time.Millisecond},
+		"over a slow network":         {by: b, at: 2 * time.Second, dialed: 900 * time.Millisecond, rtt: 300 * time.Millisecond, want: true},
 		"from elsewhere":              {by: b.with(func(x *actor) { x.addr = office }), at: 60 * time.Millisecond, dialed: 10 * time.Millisecond},
 		"by other software":           {by: b.with(func(x *actor) { x.kind = "python" }), at: 60 * time.Millisecond, dialed: 10 * time.Millisecond},
 	} {
 		s := begin(a).displace(c.at, c.by, prompt())
-		s.all[0].Winner.Accepted = start.Add(c.dialed)
+		l, w := &s.all[0].Loser, &s.all[0].Winner
+		w.Accepted, l.Accepted = start.Add(c.dialed), start.Add(-cmp.Or(c.first, handshake))
+		l.TCP.RTT, w.TCP.RTT = c.rtt, c.rtt
 		if got := signalsOf(s, SignalTogether) != ""; got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}

@@ -27,8 +27,8 @@ type History struct {
 	Lost    Loss               `json:"lost"`
 	Run     uint64             `json:"run"`              // of the hub, in which Beaten[DimToken] was gathered
 	Before  *Trouble           `json:"before,omitempty"` // what the story may have begun with
-	// Gap is how long after the first loser connected its displacer set out; Together, that
-	// both were of one address and software.
+	// Gap is how long after the first loser stood its displacer set out, or if it is negative
+	// before; Together, that this was at once, and both were of one address and software.
 	Gap      time.Duration `json:"gap,omitempty"`
 	Together bool          `json:"together,omitempty"`
 	// More: there were more displacements than Count. It is set by At alone.
@@ -100,11 +100,9 @@ func (h *History) begin(d *Displacement) {
 	h.Since, h.Opened, h.Before = d.At, d.Loser.Opened, d.Before
 	l, w := &d.Loser, &d.Winner
 	h.Gap = w.dialled().Sub(l.Opened)
-	if h.Gap < 0 { // the newcomer had set out before the other one was let in
-		h.Gap = w.dialled().Sub(l.dialled()).Abs()
-	}
-	s := differ(l, w)
-	h.Together = h.Gap <= togetherWithin && same(l, w, DimAddress) && s&software() == 0
+	within := togetherWithin + l.Opened.Sub(l.dialled()) + 2*max(l.TCP.RTT, w.TCP.RTT)
+	atOnce := h.Gap <= within && w.dialled().Sub(l.dialled()) >= -within
+	h.Together = atOnce && same(l, w, DimAddress) && differ(l, w)&software() == 0
 }
 
 // Settle notes the afterlife of a displacement's loser, once; that of one which is no

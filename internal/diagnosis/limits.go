@@ -90,7 +90,9 @@ const (
 	keptSpan = 1500 * time.Millisecond
 
 	// togetherWithin is how soon one program that opens two connections sets out for the
-	// second when it has the first; a second program has to start first.
+	// second when it has the first; a second program has to start first. What the first
+	// needed to be let in, and two round trips, are added: a slow machine or network is as
+	// slow the second time.
 	togetherWithin = 300 * time.Millisecond
 
 	// promptAtLeast is how soon a live client answers the hub's close at the latest, or

@@ -146,7 +146,11 @@ func (v view) openedTogether() (string, time.Time) {
 	if !v.story.Together || len(v.unmeant()) == 0 {
 		return "", time.Time{}
 	}
-	return "the second connection, of the same software and address, set out " + span(v.story.Gap) + " after the first one stood", v.story.Since
+	when := "before the first one stood"
+	if v.story.Gap >= 0 {
+		when = span(v.story.Gap) + " after the first one stood"
+	}
+	return "the second connection, of the same software and address, set out " + when, v.story.Since
 }
 
 func (v view) addressReturns() (string, time.Time) {
