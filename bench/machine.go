@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -63,11 +63,15 @@ func cpuModel() string {
 }
 
 func memory() string {
-	var info syscall.Sysinfo_t
-	if err := syscall.Sysinfo(&info); err != nil {
+	fields := strings.Fields(first("/proc/meminfo")) // MemTotal: N kB
+	if len(fields) < 2 {
 		return "memory unknown"
 	}
-	return fmt.Sprintf("%.0f GiB", float64(info.Totalram)*float64(info.Unit)/(1<<30))
+	kb, err := strconv.ParseFloat(fields[1], 64)
+	if err != nil {
+		return "memory unknown"
+	}
+	return fmt.Sprintf("%.0f GiB", kb/(1<<20))
 }
 
 // disk says how long a flush takes where the hub keeps its data.
@@ -93,7 +97,7 @@ func flush(name string) (median50 float64, err error) {
 			return 0, err
 		}
 		from := time.Now()
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+		if err := f.Sync(); err != nil {
 			return 0, err
 		}
 		all = append(all, float64(time.Since(from).Nanoseconds())/1e3)
