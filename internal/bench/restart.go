@@ -89,7 +89,7 @@ func (s Restart) round(ctx context.Context, spent *meter) (one started, err erro
 	if err != nil {
 		return one, err
 	}
-	c, err := target.connect(timed, rand.IntN(s.Devices)) //nolint:gosec // any device will do
+	c, err := target.connect(timed, rand.IntN(s.Devices), unstamped) //nolint:gosec // any device will do
 	if err != nil {
 		return one, err
 	}
@@ -106,7 +106,7 @@ func (s Restart) round(ctx context.Context, spent *meter) (one started, err erro
 
 // settled waits until the server says where it takes devices.
 func settled(ctx context.Context, server Instance) (*Target, error) {
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(startLook)
 	defer look.Stop()
 	for {
 		if t, err := server.Target(); t != nil || err != nil {
