@@ -1,5 +1,59 @@
 package amqp
 
-// maxAddress is the longest address of a link, in bytes: two ids of 128 characters, each
-// encoded three bytes for one, and the words around them.
-const maxAddress = 1024
+import "time"
+
+const (
+	// maxAddress is the longest address of a link, in bytes: two ids of 128 characters, each
+	// encoded three bytes for one, and the words around them.
+	maxAddress = 1024
+
+	// claimWithin is how long a connection may be without a valid claim, at its beginning
+	// and after its last one has ended (Event Hubs: 20 s).
+	claimWithin = 20 * time.Second
+
+	// loginLasts is how long a login with the key of a policy itself permits what the policy
+	// does; tokens say so themselves.
+	loginLasts = 24 * time.Hour
+
+	// maxClaims bounds the tokens of one connection: a gateway has one for each identity, and
+	// a module of each.
+	maxClaims = 2048
+
+	// maxIdentities is how many devices and modules one connection may carry (Azure: 999).
+	maxIdentities = 999
+
+	// maxJobs is how many things a connection has done at once beside its owner, and
+	// maxWaitingJobs how many more may wait for that.
+	maxJobs        = 16
+	maxWaitingJobs = 4096
+
+	// deviceCredit is how many telemetry messages a device may have on their way or
+	// unacknowledged on a link.
+	deviceCredit = 1000
+
+	// requestCredit is the same for requests ($cbs, $management, twins).
+	requestCredit = 100
+
+	// maxReplies bounds the replies of a connection that wait for credit.
+	maxReplies = 256
+
+	// maxRun and maxRunBytes bound the messages that are gathered before the log is given
+	// them; what a full log leaves over is kept, and nothing is read, until it is taken.
+	maxRun      = 128
+	maxRunBytes = 256 * 1024
+
+	// takeAtOnce is how many messages and results are taken from a session in one call.
+	takeAtOnce = 16
+
+	// roomBytes is how much of messages is taken from a session in one call, in bytes.
+	roomBytes = 64 * 1024
+
+	// maxClientText is how much is kept of what a client says of itself, in bytes.
+	maxClientText = 512
+
+	// maxModelID is the longest model id in bytes (device.Client.ModelID).
+	maxModelID = 255
+
+	// maxQuoted is how much of a peer's text an error quotes, in bytes.
+	maxQuoted = 128
+)

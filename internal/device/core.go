@@ -148,7 +148,13 @@ const (
 	Reject                      // given up: AMQP rejected, modified with undeliverable-here
 )
 
+// Renew puts another credential in the place of the one that the session was opened
+// with, so that it lives as long as that one is good (AMQP put-token). A credential that
+// does not prove the identity is the result's error and changes nothing.
+type Renew struct{ Credential Credential }
+
 func (Subscribe) operation()   {}
+func (Renew) operation()       {}
 func (Unsubscribe) operation() {}
 func (TwinRead) operation()    {}
 func (TwinReport) operation()  {}
@@ -192,4 +198,5 @@ const (
 	GoodbyeProtocol                        // the peer broke the protocol or the hub's rules
 	GoodbyeShutdown                        // the hub is stopping
 	GoodbyeEnded                           // the session had ended by itself: see Err
+	GoodbyeExpired                         // the credential ended, and the transport does not let it outlive that
 )

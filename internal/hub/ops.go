@@ -68,12 +68,24 @@ func (s *session) perform(what device.Operation) error {
 		return s.keep(slices.DeleteFunc(s.subscriptions(), func(sub device.Subscription) bool {
 			return slices.Contains(what.Filters, sub.Filter)
 		}))
+	case device.Renew:
+		return s.renew(what.Credential)
 	case device.Settle:
 		return fault.New(fault.DeviceMessageLockLost, "hub.settle", "the lock of the message has ended")
 	case device.TwinRead, device.TwinReport:
 		return fault.New(fault.GenericNotImplemented, "hub.twin", "this version of the hub keeps no twin properties")
 	}
 	return fault.New(fault.InvalidOperation, "hub.do", "unknown operation")
+}
+
+// renew lets the session live as long as another credential is good.
+func (s *session) renew(cred device.Credential) error {
+	proof, err := s.hub.keys.Authenticate(context.Background(), s.party.Identity, s.host, cred)
+	if err != nil {
+		return err
+	}
+	s.seat.Renew(proof.Expires)
+	return nil
 }
 
 // subscriptions gives a copy of the session's subscriptions.

@@ -165,8 +165,60 @@ func (s SAS) Covers(host func(string) bool, path string) bool {
 	return false
 }
 
+// Identity gives the device or module that the token's resource names; false if it names
+// none of this hub. Host and the layers of encoding are as with Covers.
+func (s SAS) Identity(host func(string) bool) (Identity, bool) {
+	resource := s.Resource
+	for range maxSASLayers + 1 {
+		id, ok := resourceIdentity(resource)
+		path := "devices/" + id.Device
+		if id.IsModule() {
+			path += "/modules/" + id.Module
+		}
+		if ok && s.Covers(host, path) {
+			return id, true
+		}
+		next := Unescape(resource)
+		if next == resource {
+			break
+		}
+		resource = next
+	}
+	return Identity{}, false
+}
+
+// resourceIdentity reads host/devices/D[/modules/M].
+func resourceIdentity(resource string) (Identity, bool) {
+	_, path, _ := strings.Cut(withoutScheme(resource), "/")
+	segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	if len(segments) > 0 && isAPIVersion(segments[len(segments)-1]) {
+		segments = segments[:len(segments)-1]
+	}
+	var id Identity
+	switch {
+	case len(segments) == 2 && strings.EqualFold(segments[0], "devices"):
+		id.Device = segments[1]
+	case len(segments) == 4 && strings.EqualFold(segments[0], "devices") && strings.EqualFold(segments[2], "modules"):
+		id.Device, id.Module = segments[1], segments[3]
+		if !ValidID(id.Module) {
+			return Identity{}, false
+		}
+	}
+	return id, ValidID(id.Device)
+}
+
+// withoutScheme cuts the scheme off a resource that is a URI: clients of the event
+// endpoint sign such (amqp 2).
+func withoutScheme(resource string) string {
+	if scheme, rest, ok := strings.Cut(resource, "://"); ok && !strings.Contains(scheme, "/") {
+		return rest
+	}
+	return resource
+}
+
 // resourceCovers compares one reading of a resource.
 func resourceCovers(resource string, host func(string) bool, path string) bool {
+	resource = withoutScheme(resource)
 	name, rest, _ := strings.Cut(resource, "/")
 	name = strings.ToLower(name)
 	if bare, port, ok := strings.Cut(name, ":"); ok {
