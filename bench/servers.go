@@ -20,7 +20,7 @@ const readyWithin = 30 * time.Second
 func startBerth(ctx context.Context, dir string) (*server, error) {
 	data := filepath.Join(dir, "berth")
 	cmd := exec.CommandContext(ctx, "bin/berth", "serve", "--data", data, //nolint:gosec // our own binary
-		"--mqtt-port", "0", "--https-port", "0", "--ops-port", "0")
+		"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--ops-port", "0")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start berth (make build makes it): %w", err)

@@ -25,14 +25,14 @@ type gate interface {
 	Authenticate(ctx context.Context, id iot.Identity, host string, cred device.Credential) (device.Proof, error)
 }
 
-// Config is what a Server is made of. Core, Gate, Lot and Hosts are needed.
+// Config is what a Server is made of. Core, Gate, Door and Hosts are needed.
 type Config struct {
 	Core   device.Core
 	Gate   gate
-	Lot    *park.Lot
-	Hosts  iot.Hosts // the names of the hub
-	Skew   time.Duration
-	Logger *slog.Logger // nil discards
+	Door   *park.Door    // where peers come in, with those of other transports
+	Hosts  iot.Hosts     // the names of the hub
+	Skew   time.Duration // how long after its end a token is still good
+	Logger *slog.Logger  // nil discards
 }
 
 // Server speaks AMQP with devices, modules, back-ends and readers of events. Its methods
@@ -47,8 +47,8 @@ type Server struct {
 
 // New makes a server.
 func New(cfg Config) (*Server, error) {
-	if cfg.Core == nil || cfg.Gate == nil || cfg.Lot == nil || cfg.Hosts.First() == "" {
-		return nil, errors.New("amqp: a server needs a core, a gate, a lot and the names of the hub")
+	if cfg.Core == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Hosts.First() == "" {
+		return nil, errors.New("amqp: a server needs a core, a gate, a door and the names of the hub")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -58,16 +58,34 @@ func New(cfg Config) (*Server, error) {
 	return &Server{cfg: cfg, log: cfg.Logger, containerID: "DeviceGateway_" + hex.EncodeToString(id[:])}, nil
 }
 
-// Serve speaks AMQP on nc until the connection has ended, and closes it. facts is what is
-// known of the connection, certs the client's chain, leaf first, not verified. trusted is
-// called once, when the peer has proved who it is; it may be nil.
-func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate, trusted func()) {
-	pc, err := s.cfg.Lot.Admit(nc, &facts.Traffic)
-	if err != nil {
+// Listen takes in who comes to ln, through the door, until ctx ends (see park.Door.Listen).
+func (s *Server) Listen(ctx context.Context, ln net.Listener, handshake park.Handshake) error {
+	return s.cfg.Door.Listen(ctx, ln, handshake, s.serve)
+}
+
+// Serve speaks AMQP on nc until the connection has ended, or hands it to the lot (see
+// park.Conn.Run), and closes it in any case. facts is what is known of the connection,
+// certs the client's chain, leaf first, not verified. The conversation does not end with
+// ctx, only with the lot.
+func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate) {
+	leave, ok := s.cfg.Door.Enter(facts.Remote.Addr())
+	if !ok {
 		_ = nc.Close()
 		return
 	}
-	pc.Run(newConn(ctx, s, pc.Wake, facts, certs, trusted), nil)
+	s.serve(ctx, nc, facts, certs, leave)
+}
+
+// serve is Serve for a peer that has come through the door. It is a park.Serve: admitted is
+// called when the peer has proved who it is, or is gone.
+func (s *Server) serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate, admitted func()) {
+	c, err := s.cfg.Door.Lot().Admit(nc, &facts.Traffic)
+	if err != nil {
+		_ = nc.Close()
+		admitted()
+		return
+	}
+	c.Run(newConn(ctx, s, c.Wake, facts, certs, admitted), nil)
 }
 
 // randomBase makes the tracking ids of one connection unlike any other's.

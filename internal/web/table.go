@@ -61,7 +61,7 @@ func table() []endpoint {
 		{"", device + "/files/{rest}", deviceAPI, nil, (*Server).notYet},
 
 		{get, "/$iothub/websocket", socketAPI, nil, (*Server).webSocket},
-		{get, "/$servicebus/websocket", socketAPI, nil, (*Server).noEventSocket},
+		{get, "/$servicebus/websocket", socketAPI, nil, (*Server).webSocket},
 
 		{get, "/berth/v1/hub", berthAPI, rights(iot.ServiceConnect, iot.RegistryRead), (*Server).about},
 		{get, "/berth/v1/events/telemetry", berthAPI, rights(iot.ServiceConnect), (*Server).telemetry},
