@@ -49,9 +49,13 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 		return err
 	}
 	peers, err := amqp.New(amqp.Config{
-		Core: in.hub, Gate: in.registry, Door: door, Hosts: in.hosts, Skew: time.Duration(in.cfg.SAS.ClockSkew), Logger: in.log,
+		Core: in.hub, Gate: in.registry, Door: door, Hosts: in.aliases, Port: d.amqpPort,
+		Events: events{in.telemetry}, Groups: in.groups, Created: in.groups.Born(), Skew: in.cfg.SAS.ClockSkew.Std(), Logger: in.log,
 	})
 	if err != nil {
+		return err
+	}
+	if err := in.metrics.Register(peers); err != nil {
 		return err
 	}
 	var stopping atomic.Bool

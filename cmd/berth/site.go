@@ -14,7 +14,7 @@ import (
 func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ids *atomic.Uint64, ready func() error) web.Config {
 	cfg := web.Config{
 		Identities: in.registry, Population: in.registry, Authorities: in.registry,
-		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, ResourceLog: in.reslog, Failures: in.reslog,
+		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, Groups: in.groups, ResourceLog: in.reslog, Failures: in.reslog,
 		Connected: func() int64 { return int64(in.presence.Connected()) },
 		Sockets: map[string]web.Socket{
 			"mqtt":      {Transport: device.MQTTWS, Serve: devices.Serve},
@@ -57,4 +57,14 @@ func (e events) Reader(partition int, start device.Start) (device.EventReader, e
 		return nil, err // not a typed nil
 	}
 	return r, nil
+}
+
+// Partitions says where each partition stands.
+func (e events) Partitions() []device.Partition {
+	infos := e.log.Partitions()
+	all := make([]device.Partition, len(infos))
+	for i, p := range infos {
+		all[i] = device.Partition{Empty: p.Empty, First: p.First, Last: p.Last, LastOffset: p.LastOffset, LastEnqueued: p.LastEnqueued}
+	}
+	return all
 }

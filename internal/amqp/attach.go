@@ -45,6 +45,12 @@ func (c *conn) admit(at *attachment) *amqpwire.Error {
 		return c.attachCBS(at)
 	case placeTelemetry, placeInbox, placeMethods, placeTwin:
 		return c.attachDevice(at)
+	case placeManagement:
+		return c.attachManagement(at)
+	case placePartition:
+		return c.attachPartition(at)
+	case placeEvents:
+		return c.redirect(at)
 	default:
 	}
 	return c.refusal(amqpwire.CondNotFound, fault.AmqpAddressNotFound, "there is no %s here", quoted(at.written))
@@ -80,10 +86,11 @@ func (at *attachment) accept(n node, terms endpoint.Terms) {
 // address; a refusal is the attach's answer.
 func (c *conn) may(at *attachment, need iot.Right) *amqpwire.Error {
 	path := at.address.resource()
+	entity := at.address.place == placeManagement || at.address.place == placePartition
 	if at.address.place == placeManagement && at.address.entity == "" {
 		path = c.server.cfg.Hosts.Hub() + "/" + path
 	}
-	if err := c.claims.permit(c.server.cfg.Hosts.Has, path, need); err != nil {
+	if err := c.claims.permit(c.server.cfg.Hosts.Has, path, entity, need); err != nil {
 		return c.condition(err)
 	}
 	return nil

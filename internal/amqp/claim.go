@@ -48,14 +48,14 @@ func (cs *claims) expire(now time.Time) (ended int, next time.Time) {
 }
 
 // permit says whether a policy's claim gives a right on a path.
-func (cs claims) permit(host func(string) bool, path string, need iot.Right) error {
+func (cs claims) permit(host func(string) bool, path string, entity bool, need iot.Right) error {
 	const op = "amqp.authorize"
 	var err error = fault.New(fault.IotHubUnauthorizedAccess, op, "the connection has no valid token for %s", quoted(path))
 	for _, k := range slices.Backward(cs) {
 		switch {
 		case k.identity != (iot.Identity{}):
 			err = fault.New(fault.IotHubUnauthorizedAccess, op, "a device's own token opens the links of that device only")
-		case !k.grant.SAS.Covers(host, path):
+		case !k.grant.SAS.Covers(host, path) && !(entity && k.grant.SAS.CoversEntity(host, path)):
 			err = fault.New(fault.IotHubUnauthorizedAccess, op, "the token's resource does not cover %s", quoted(path))
 		case !k.grant.Rights.Has(need):
 			err = fault.New(fault.IotHubUnauthorizedAccess, op, "the shared access policy %s lacks the right %s", quoted(k.grant.Policy), need)

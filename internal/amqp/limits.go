@@ -48,6 +48,26 @@ const (
 	// roomBytes is how much of messages is taken from a session in one call, in bytes.
 	roomBytes = 64 * 1024
 
+	// maxFilter is the longest filter of a receiver, in bytes.
+	maxFilter = 256
+
+	// lastTime is the greatest time that a filter can name, in milliseconds since 1970: the
+	// last of year 9999.
+	lastTime = 253_402_300_799_999
+
+	// maxReceivers is how many receivers without an epoch may read one partition for one
+	// consumer group (Event Hubs: 5).
+	maxReceivers = 5
+
+	// readAhead is how many runs of events a receiver has read and not sent.
+	readAhead = 2
+
+	// maxEncoded bounds the encoded events that are kept for other readers, in bytes.
+	maxEncoded = 16 << 20
+
+	// messageAround is about what is written around an event's body and properties, in bytes.
+	messageAround = 480
+
 	// maxClientText is how much is kept of what a client says of itself, in bytes.
 	maxClientText = 512
 

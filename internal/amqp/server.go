@@ -25,14 +25,33 @@ type gate interface {
 	Authenticate(ctx context.Context, id iot.Identity, host string, cred device.Credential) (device.Proof, error)
 }
 
-// Config is what a Server is made of. Core, Gate, Door and Hosts are needed.
+// Events is the telemetry log as a reader sees it.
+type Events interface {
+	// Partitions says where each partition stands. It is called for every event that is
+	// sent to some readers, and must not wait.
+	Partitions() []device.Partition
+	// Reader reads one partition from a place on; the caller closes it.
+	Reader(partition int, start device.Start) (device.EventReader, error)
+}
+
+// Groups are the consumer groups of the event hub.
+type Groups interface {
+	// Has reports whether there is a group of this name, letter case aside.
+	Has(name string) bool
+}
+
+// Config is what a Server is made of. All but Logger are needed.
 type Config struct {
-	Core   device.Core
-	Gate   gate
-	Door   *park.Door    // where peers come in, with those of other transports
-	Hosts  iot.Hosts     // the names of the hub
-	Skew   time.Duration // how long after its end a token is still good
-	Logger *slog.Logger  // nil discards
+	Core    device.Core
+	Gate    gate
+	Door    *park.Door    // where peers come in, with those of other transports
+	Hosts   iot.Hosts     // the names of the hub
+	Port    int           // what clients dial for AMQP over TLS
+	Events  Events        // the telemetry log
+	Groups  Groups        // the consumer groups of its readers
+	Created time.Time     // of the hub
+	Skew    time.Duration // how long after its end a token is still good
+	Logger  *slog.Logger  // nil discards
 }
 
 // Server speaks AMQP with devices, modules, back-ends and readers of events. Its methods
@@ -43,12 +62,17 @@ type Server struct {
 	cfg         Config
 	log         *slog.Logger
 	containerID string
+
+	// shared
+
+	receivers receivers
+	encoded   encoded
 }
 
 // New makes a server.
 func New(cfg Config) (*Server, error) {
-	if cfg.Core == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Hosts.First() == "" {
-		return nil, errors.New("amqp: a server needs a core, a gate, a door and the names of the hub")
+	if cfg.Core == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Hosts.First() == "" || cfg.Events == nil || cfg.Groups == nil {
+		return nil, errors.New("amqp: a server needs a core, a gate, a door, events, consumer groups and the names of the hub")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -151,9 +151,19 @@ func sasMAC(key []byte, sr, se string) []byte {
 // 2.2): a '%' may also be part of an id. The words of the path match without regard to
 // case, ids exactly. A trailing api-version segment, which old tools sign, is ignored.
 func (s SAS) Covers(host func(string) bool, path string) bool {
+	return s.covers(host, path, false)
+}
+
+// CoversEntity is Covers for a path of the event endpoint, in which letter case means
+// nothing: Go clients sign it in lower case (amqp 7).
+func (s SAS) CoversEntity(host func(string) bool, path string) bool {
+	return s.covers(host, path, true)
+}
+
+func (s SAS) covers(host func(string) bool, path string, fold bool) bool {
 	resource := s.Resource
 	for range maxSASLayers + 1 {
-		if resourceCovers(resource, host, path) {
+		if resourceCovers(resource, host, path, fold) {
 			return true
 		}
 		next := Unescape(resource)
@@ -217,7 +227,7 @@ func withoutScheme(resource string) string {
 }
 
 // resourceCovers compares one reading of a resource.
-func resourceCovers(resource string, host func(string) bool, path string) bool {
+func resourceCovers(resource string, host func(string) bool, path string, fold bool) bool {
 	resource = withoutScheme(resource)
 	name, rest, _ := strings.Cut(resource, "/")
 	name = strings.ToLower(name)
@@ -239,7 +249,7 @@ func resourceCovers(resource string, host func(string) bool, path string) bool {
 		got, rest, _ = strings.Cut(rest, "/")
 		want, path, _ = strings.Cut(path, "/")
 		word := i%2 == 0 // devices/D/modules/M: words and ids by turns
-		same := got == want || word && strings.EqualFold(got, want)
+		same := got == want || (word || fold) && strings.EqualFold(got, want)
 		if got == "" || !same {
 			return false
 		}
