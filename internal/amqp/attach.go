@@ -49,6 +49,12 @@ func (c *conn) admit(at *attachment) *amqpwire.Error {
 		return c.attachManagement(at)
 	case placePartition:
 		return c.attachPartition(at)
+	case placeCommands:
+		return c.attachCommands(at)
+	case placeFeedback:
+		return c.attachQueue(at, c.server.cfg.Queues.Feedback)
+	case placeFiles:
+		return c.attachQueue(at, c.server.cfg.Queues.FileNotifications)
 	case placeEvents:
 		return c.redirect(at)
 	default:

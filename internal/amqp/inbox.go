@@ -42,35 +42,11 @@ func (n *inbox) flow(c *conn, l *endpoint.Link) {
 
 // disposition settles a message as the device said.
 func (n *inbox) disposition(c *conn, l *endpoint.Link, ev *endpoint.Event) {
-	lock, ok := n.locks[ev.ID]
-	if !ok {
-		if !ev.Settled {
-			l.Settle(ev.ID, amqpwire.Rejected{Error: c.lockLost()})
-		}
+	if n.user.ended {
 		return
 	}
-	outcome, ok := outcomeOf(ev.State)
-	if !ok && !ev.Settled {
-		return // received: not an outcome yet
-	}
-	if !ok {
-		outcome = device.Abandon // settled without an outcome (AMQP 2.6.12: as the default)
-	}
-	delete(n.locks, ev.ID)
-	u := n.user
-	if u.ended {
-		return
-	}
-	u.do(device.Settle{Lock: lock, Outcome: outcome}, func(err error) {
-		switch {
-		case ev.Settled || u.ended:
-		case err == nil:
-			l.Settle(ev.ID, ev.State)
-		case fault.Of(err) == fault.DeviceMessageLockLost:
-			l.Settle(ev.ID, amqpwire.Rejected{Error: c.lockLost()})
-		default:
-			l.Settle(ev.ID, amqpwire.Rejected{Error: c.condition(asFault(err, "amqp.settle"))})
-		}
+	c.settleDelivery(l, ev, n.locks, func(lock iot.LockToken, outcome device.Outcome, done func(error)) {
+		n.user.do(device.Settle{Lock: lock, Outcome: outcome}, done)
 	})
 }
 

@@ -31,6 +31,15 @@ const (
 	// unacknowledged on a link.
 	deviceCredit = 1000
 
+	// commandCredit is how many messages to devices a back-end may have on their way or not
+	// yet on stable storage, on a link.
+	commandCredit = 200
+
+	// maxCommand is the largest message to a device as it is encoded, in bytes: what counts
+	// against the limit (64 KB), and what is written around it. The limit itself is for the
+	// queue to check.
+	maxCommand = 128 * 1024
+
 	// requestCredit is the same for requests ($cbs, $management, twins).
 	requestCredit = 100
 

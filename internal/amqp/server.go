@@ -42,16 +42,18 @@ type Groups interface {
 
 // Config is what a Server is made of. All but Logger are needed.
 type Config struct {
-	Core    device.Core
-	Gate    gate
-	Door    *park.Door    // where peers come in, with those of other transports
-	Hosts   iot.Hosts     // the names of the hub
-	Port    int           // what clients dial for AMQP over TLS
-	Events  Events        // the telemetry log
-	Groups  Groups        // the consumer groups of its readers
-	Created time.Time     // of the hub
-	Skew    time.Duration // how long after its end a token is still good
-	Logger  *slog.Logger  // nil discards
+	Core     device.Core
+	Gate     gate
+	Door     *park.Door    // where peers come in, with those of other transports
+	Hosts    iot.Hosts     // the names of the hub
+	Port     int           // what clients dial for AMQP over TLS
+	Commands Commands      // messages to devices
+	Queues   Queues        // the hub's own messages to back-ends
+	Events   Events        // the telemetry log
+	Groups   Groups        // the consumer groups of its readers
+	Created  time.Time     // of the hub
+	Skew     time.Duration // how long after its end a token is still good
+	Logger   *slog.Logger  // nil discards
 }
 
 // Server speaks AMQP with devices, modules, back-ends and readers of events. Its methods
@@ -71,8 +73,8 @@ type Server struct {
 
 // New makes a server.
 func New(cfg Config) (*Server, error) {
-	if cfg.Core == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Hosts.First() == "" || cfg.Events == nil || cfg.Groups == nil {
-		return nil, errors.New("amqp: a server needs a core, a gate, a door, events, consumer groups and the names of the hub")
+	if cfg.Core == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Hosts.First() == "" || cfg.Commands == nil || cfg.Queues == nil || cfg.Events == nil || cfg.Groups == nil {
+		return nil, errors.New("amqp: a field of Config is missing")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
