@@ -113,32 +113,40 @@ func (v Value) Code() (Code, bool) {
 		return 0, false
 	}
 	d, _ := parse(v.raw)
-	switch {
-	case d.kind == KindUlong && d.num < uint64(len(codeNames)) && codeNames[d.num] != "":
-		return Code(d.num), true
-	case d.kind == KindSymbol:
-		return named(d.raw)
+	var c Code
+	switch d.kind {
+	case KindUlong:
+		c = known(d.num)
+	case KindSymbol:
+		c = named(d.raw)
+	default:
 	}
-	return 0, false
+	return c, c != 0
 }
 
-func named(symbol []byte) (Code, bool) {
+// known gives the code of a numeric descriptor; 0 if the standard has no such.
+func known(v uint64) Code {
+	if v < uint64(len(codeNames)) && codeNames[v] != "" {
+		return Code(v)
+	}
+	return 0
+}
+
+// named gives the code of a symbolic descriptor; 0 if the standard has no such.
+func named(symbol []byte) Code {
 	for c, name := range codeNames {
 		if name != "" && string(symbol) == name {
-			return Code(c), true
+			return Code(c)
 		}
 	}
-	return 0, false
+	return 0
 }
 
 // takeCode takes the descriptor from the front of a described value. A descriptor that
 // the standard does not know is 0 and no error.
 func takeCode(b []byte) (c Code, n int, err error) {
-	if len(b) > 2 && b[0] == fmtDescribed && b[1] == fmtSmallUlong { // as everybody writes it
-		if int(b[2]) < len(codeNames) && codeNames[b[2]] != "" {
-			c = Code(b[2])
-		}
-		return c, 3, nil
+	if len(b) > 2 && b[0] == fmtDescribed && b[1] == fmtSmallUlong { // as nearly everybody writes it
+		return known(uint64(b[2])), 3, nil
 	}
 	if len(b) == 0 || b[0] != fmtDescribed {
 		return 0, 0, errNotDescribed
@@ -150,12 +158,10 @@ func takeCode(b []byte) (c Code, n int, err error) {
 	d := b[1 : 1+n]
 	switch d[0] {
 	case fmtUlong:
-		if v := binary.BigEndian.Uint64(d[1:]); v < uint64(len(codeNames)) && codeNames[v] != "" {
-			c = Code(v)
-		}
+		c = known(binary.BigEndian.Uint64(d[1:]))
 	case fmtSymbol8, fmtSymbol32:
 		v, _ := parse(d)
-		c, _ = named(v.raw)
+		c = named(v.raw)
 	}
 	return c, 1 + n, nil
 }

@@ -18,9 +18,9 @@ const (
 	CondFrameSizeTooSmall     = "amqp:frame-size-too-small"
 
 	// AMQP 2.8.16: the connection.
-	CondConnectionForced = "amqp:connection:forced"
-	CondFramingError     = "amqp:connection:framing-error"
-	CondRedirect         = "amqp:connection:redirect"
+	CondConnectionForced   = "amqp:connection:forced"
+	CondFramingError       = "amqp:connection:framing-error"
+	CondConnectionRedirect = "amqp:connection:redirect"
 
 	// AMQP 2.8.17: the session.
 	CondWindowViolation  = "amqp:session:window-violation"

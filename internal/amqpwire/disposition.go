@@ -14,7 +14,8 @@ type Disposition struct {
 // Disposition reads the body of a disposition. It allocates nothing unless the state is
 // other than accepted or released.
 func (f Frame) Disposition() (Disposition, error) {
-	c, in, n, err := enter(f.Body)
+	var in fields
+	c, n, err := in.enter(f.Body)
 	switch {
 	case err != nil:
 		return Disposition{}, err

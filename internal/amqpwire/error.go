@@ -2,8 +2,8 @@ package amqpwire
 
 import "errors"
 
-// ErrShort says that the input ends before the frame, protocol header or value does:
-// call again with more.
+// ErrShort says that the input ends before the frame or the protocol header does: call
+// again with more.
 var ErrShort = errors.New("amqpwire: need more input")
 
 // DecodeError is input that breaks the standard, or a bound of this package.

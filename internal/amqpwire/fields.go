@@ -2,56 +2,69 @@ package amqpwire
 
 import (
 	"bytes"
+	"encoding/binary"
 )
 
 // fields reads the fields of a composite value in their order. The first error sticks;
 // a field that is absent or null reads as its zero.
 type fields struct {
-	b    []byte
-	left int  // fields that the list still has
-	own  bool // values are cloned
+	b    []byte // of the whole list
+	at   int    // where the next field begins
+	left int    // fields that the list still has
+	own  bool   // values are cloned
 	err  error
 }
 
 // enter takes a described list from the front of b and says how long it is. A
 // descriptor that is unknown is 0; what is described by it is not looked at.
-func enter(b []byte) (c Code, f fields, n int, err error) {
+func (f *fields) enter(b []byte) (c Code, n int, err error) {
+	if len(b) > 5 && b[0] == fmtDescribed && b[1] == fmtSmallUlong && b[3] == fmtList8 { // as most write it
+		end := 5 + int(b[4])
+		if c = known(uint64(b[2])); c != 0 && end <= len(b) && int(b[5]) < int(b[4]) {
+			f.b, f.left = b[6:end:end], int(b[5])
+			return c, end, nil
+		}
+	}
 	c, n, err = takeCode(b)
 	if err != nil || c == 0 {
-		return 0, fields{}, n, err
+		return 0, n, err
 	}
-	f, m, err := takeList(b[n:])
-	return c, f, n + m, err
+	m, err := f.enterList(b[n:])
+	return c, n + m, err
 }
 
-// takeList takes a list from the front of b.
-func takeList(b []byte) (f fields, n int, err error) {
+// enterList takes a list from the front of b.
+func (f *fields) enterList(b []byte) (n int, err error) {
 	if len(b) == 0 {
-		return fields{}, 0, errTruncated
+		return 0, errTruncated
 	}
 	width := uint8(1)
 	switch b[0] {
 	case fmtList0:
-		return fields{}, 1, nil
+		return 1, nil
 	case fmtList8:
 	case fmtList32:
 		width = 4
 	default:
-		return fields{}, 0, errNotList
+		return 0, errNotList
 	}
 	content, n, err := sized(b[1:], width)
 	if err != nil {
-		return fields{}, 0, err
+		return 0, err
 	}
 	count, m, err := number(content, width)
 	if err != nil {
-		return fields{}, 0, err
+		return 0, err
 	}
 	if uint64(count) > uint64(len(content)-m) {
-		return fields{}, 0, errCount
+		return 0, errCount
 	}
-	return fields{b: content[m:], left: int(count)}, 1 + n, nil
+	f.b, f.left = content[m:], int(count)
+	return 1 + n, nil
 }
+
+// rest is what is not read yet.
+func (f *fields) rest() []byte { return f.b[f.at:] }
 
 func (f *fields) fail(err error) {
 	if f.err == nil {
@@ -66,12 +79,12 @@ func (f *fields) has() bool {
 		return false
 	}
 	f.left--
-	if len(f.b) == 0 {
+	if f.at >= len(f.b) {
 		f.fail(errTruncated)
 		return false
 	}
-	if f.b[0] == fmtNull {
-		f.b = f.b[1:]
+	if f.b[f.at] == fmtNull {
+		f.at++
 		return false
 	}
 	return true
@@ -82,8 +95,10 @@ func (f *fields) scalar(k Kind) (v uint64, ok bool) {
 	if !f.has() {
 		return 0, false
 	}
-	t := formats[f.b[0]]
-	end := 1 + int(t.width)
+	code := f.b[f.at]
+	t := &formats[code]
+	at := f.at + 1
+	end := at + int(t.width)
 	switch {
 	case t.kind != k || t.shape != shapeFixed:
 		f.fail(errFieldType)
@@ -92,14 +107,20 @@ func (f *fields) scalar(k Kind) (v uint64, ok bool) {
 		f.fail(errTruncated)
 		return 0, false
 	}
-	v = fixed(f.b[0], f.b[1:end])
-	f.b = f.b[end:]
-	return v, true
+	f.at = end
+	return fixed(code, f.b[at:end]), true
 }
 
 func (f *fields) bool() bool { return f.optBool().V }
 
 func (f *fields) optBool() Opt[bool] {
+	if f.left > 0 && f.at < len(f.b) {
+		if c := f.b[f.at]; c-fmtNull <= fmtFalse-fmtNull { // null, true or false, as most write it
+			f.at++
+			f.left--
+			return Opt[bool]{c == fmtTrue, c != fmtNull}
+		}
+	}
 	v, ok := f.scalar(KindBool)
 	if v > 1 {
 		f.fail(errBool)
@@ -122,10 +143,18 @@ func (f *fields) ushort() Opt[uint16] {
 }
 
 func (f *fields) uint() Opt[uint32] {
-	if f.left > 0 && len(f.b) > 1 && f.b[0] == fmtSmallUint { // by far the most
-		v := f.b[1]
-		f.b, f.left = f.b[2:], f.left-1
-		return Opt[uint32]{uint32(v), true}
+	if f.left > 0 && f.at+5 <= len(f.b) { // long enough for each of the three encodings
+		switch b := f.b[f.at:]; b[0] {
+		case fmtUint0:
+			f.at, f.left = f.at+1, f.left-1
+			return Opt[uint32]{0, true}
+		case fmtSmallUint:
+			f.at, f.left = f.at+2, f.left-1
+			return Opt[uint32]{uint32(b[1]), true}
+		case fmtUint:
+			f.at, f.left = f.at+5, f.left-1
+			return Opt[uint32]{binary.BigEndian.Uint32(b[1:]), true}
+		}
 	}
 	v, ok := f.scalar(KindUint)
 	return Opt[uint32]{uint32(v), ok}
@@ -183,12 +212,12 @@ func (f *fields) variable(k Kind) []byte {
 	if !f.has() {
 		return nil
 	}
-	t := formats[f.b[0]]
+	t := &formats[f.b[f.at]]
 	if t.kind != k {
 		f.fail(errFieldType)
 		return nil
 	}
-	v, n, err := sized(f.b[1:], t.width)
+	v, n, err := sized(f.b[f.at+1:], t.width)
 	if err == nil {
 		err = checkText(k, v)
 	}
@@ -196,7 +225,7 @@ func (f *fields) variable(k Kind) []byte {
 		f.fail(err)
 		return nil
 	}
-	f.b = f.b[1+n:]
+	f.at += 1 + n
 	return v
 }
 
@@ -236,12 +265,12 @@ func (f *fields) value() Value {
 	if !f.has() {
 		return Value{}
 	}
-	v, n, err := DecodeValue(f.b)
+	v, n, err := DecodeValue(f.rest())
 	if err != nil {
 		f.fail(err)
 		return Value{}
 	}
-	f.b = f.b[n:]
+	f.at += n
 	if f.own {
 		return v.Clone()
 	}
@@ -258,42 +287,43 @@ func (f *fields) mapping() Value {
 	return v
 }
 
-// symbols takes a field of many symbols: null, one symbol, or an array (AMQP 1.4).
+// symbols takes a field of many symbols: null, one symbol, or an array (AMQP 1.4); a
+// list is let pass, as the Python binding of proton sends it.
 func (f *fields) symbols() []string {
-	if !f.has() {
+	v := f.value()
+	switch v.kind {
+	case KindNull:
 		return nil
-	}
-	v, n, err := DecodeValue(f.b)
-	if err != nil {
-		f.fail(err)
-		return nil
-	}
-	f.b = f.b[n:]
-	if v.kind == KindSymbol {
+	case KindSymbol:
 		return []string{string(v.raw)}
-	}
-	w := v.walk()
-	switch {
-	case v.kind != KindArray || w.code != 0 && formats[w.code].kind != KindSymbol || len(w.descriptors) > 0:
+	case KindArray, KindList:
+	default:
 		f.fail(errFieldType)
 		return nil
-	case w.left == 0:
+	}
+	w := v.walk()
+	if w.left == 0 {
 		return nil
 	}
 	vs := make([]string, 0, w.left)
 	for w.left > 0 {
-		vs = append(vs, string(w.next().raw))
+		e := w.next()
+		if e.kind != KindSymbol {
+			f.fail(errFieldType)
+			return nil
+		}
+		vs = append(vs, string(e.raw))
 	}
 	return vs
 }
 
 // composite takes a described list that must be of one type; its fields are read
 // before any other of f's.
-func (f *fields) composite(c Code) (fields, bool) {
+func (f *fields) composite(c Code) (in fields, ok bool) {
 	if !f.has() {
 		return fields{}, false
 	}
-	got, inner, n, err := enter(f.b)
+	got, n, err := in.enter(f.rest())
 	if err == nil && got != c {
 		err = errFieldType
 	}
@@ -301,9 +331,9 @@ func (f *fields) composite(c Code) (fields, bool) {
 		f.fail(err)
 		return fields{}, false
 	}
-	f.b = f.b[n:]
-	inner.own = f.own
-	return inner, true
+	f.at += n
+	in.own = f.own
+	return in, true
 }
 
 // leave ends the reading of an inner composite.
@@ -317,14 +347,14 @@ func (f *fields) leave(inner *fields) {
 // is left.
 func (f *fields) end() error {
 	for f.left > 0 {
-		n, err := check(f.b, 0)
+		n, err := check(f.rest(), 0)
 		if err != nil {
 			f.fail(err)
 			break
 		}
-		f.b, f.left = f.b[n:], f.left-1
+		f.at, f.left = f.at+n, f.left-1
 	}
-	if f.err == nil && len(f.b) > 0 {
+	if f.err == nil && f.at < len(f.b) {
 		f.fail(errSize)
 	}
 	return f.err

@@ -18,7 +18,8 @@ type Flow struct {
 
 // Flow reads the body of a flow. It allocates nothing.
 func (f Frame) Flow() (Flow, error) {
-	c, in, n, err := enter(f.Body)
+	var in fields
+	c, n, err := in.enter(f.Body)
 	switch {
 	case err != nil:
 		return Flow{}, err

@@ -25,41 +25,29 @@ func ScanMessage(b []byte) (Message, error) {
 	bare, body, end := -1, -1, 0 // where bare message and body begin, and where both end
 	for at := 0; at < len(b); {
 		c, _, n, err := takeSection(b[at:])
+		if err == nil {
+			err = m.follows(last, c)
+		}
 		if err != nil {
 			return Message{}, err
 		}
-		if err := m.follows(last, c); err != nil {
-			return Message{}, err
+		next := at + n
+		if whole := m.section(c); whole != nil {
+			*whole = b[at:next:next]
+		} else {
+			if body < 0 {
+				body = at
+			}
+			m.BodyCode = c
+			m.BodySections++
 		}
-		section := b[at : at+n : at+n]
-		switch c {
-		case CodeHeader:
-			m.Header = section
-		case CodeDeliveryAnnotations:
-			m.DeliveryAnnotations = section
-		case CodeMessageAnnotations:
-			m.MessageAnnotations = section
-		case CodeFooter:
-			m.Footer = section
-		default:
+		if c >= CodeProperties && c <= CodeValue {
 			if bare < 0 {
 				bare = at
 			}
-			if c == CodeProperties {
-				m.Properties = section
-			} else if c == CodeApplicationProperties {
-				m.ApplicationProperties = section
-			} else {
-				if body < 0 {
-					body = at
-				}
-				m.BodyCode = c
-				m.BodySections++
-			}
-			end = at + n
+			end = next
 		}
-		last = c
-		at += n
+		last, at = c, next
 	}
 	if bare >= 0 {
 		m.Bare = b[bare:end:end]
@@ -68,6 +56,26 @@ func ScanMessage(b []byte) (Message, error) {
 		m.Body = b[body:end:end]
 	}
 	return m, nil
+}
+
+// section is where a section stands; nil for those of the body.
+func (m *Message) section(c Code) *[]byte {
+	switch c {
+	case CodeHeader:
+		return &m.Header
+	case CodeDeliveryAnnotations:
+		return &m.DeliveryAnnotations
+	case CodeMessageAnnotations:
+		return &m.MessageAnnotations
+	case CodeProperties:
+		return &m.Properties
+	case CodeApplicationProperties:
+		return &m.ApplicationProperties
+	case CodeFooter:
+		return &m.Footer
+	default:
+		return nil
+	}
 }
 
 // follows checks the order of sections (AMQP 3.2). Only data and amqp-sequence may stand

@@ -69,11 +69,11 @@ func read[P Performative](f Frame, fill func(*P, *fields)) (Performative, error)
 
 // readBody reads a whole body.
 func readBody[P any](b []byte, p *P, fill func(*P, *fields)) error {
-	_, in, n, err := enter(b)
+	in := fields{own: true}
+	_, n, err := in.enter(b)
 	if err != nil {
 		return err
 	}
-	in.own = true
 	fill(p, &in)
 	if err := in.end(); err != nil {
 		return err

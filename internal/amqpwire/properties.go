@@ -13,8 +13,8 @@ type Header struct {
 
 // DecodeHeader reads a header section; the zero Header if b is empty.
 func DecodeHeader(b []byte) (Header, error) {
-	in, err := enterSection(b, CodeHeader)
-	if err != nil {
+	var in fields
+	if err := in.enterSection(b, CodeHeader); err != nil {
 		return Header{}, err
 	}
 	h := Header{
@@ -69,8 +69,8 @@ type Properties struct {
 // DecodeProperties reads a properties section; the zero Properties if b is empty. It
 // allocates nothing.
 func DecodeProperties(b []byte) (Properties, error) {
-	in, err := enterSection(b, CodeProperties)
-	if err != nil {
+	var in fields
+	if err := in.enterSection(b, CodeProperties); err != nil {
 		return Properties{}, err
 	}
 	p := Properties{

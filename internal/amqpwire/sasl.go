@@ -22,6 +22,9 @@ type SASLInit struct {
 	Hostname        string
 }
 
+// String leaves the secret out.
+func (s SASLInit) String() string { return "sasl-init " + s.Mechanism }
+
 // SASLChallenge is a server's question (AMQP 5.3.3.3).
 type SASLChallenge struct {
 	Challenge []byte
@@ -31,6 +34,9 @@ type SASLChallenge struct {
 type SASLResponse struct {
 	Response []byte // a secret
 }
+
+// String leaves the secret out.
+func (s SASLResponse) String() string { return "sasl-response" }
 
 // SASLOutcome ends the SASL layer (AMQP 5.3.3.5).
 type SASLOutcome struct {

@@ -39,8 +39,9 @@ func takeSection(b []byte) (c Code, descriptor, n int, err error) {
 	return c, descriptor, descriptor + n, nil
 }
 
-// checkSectionMap is check, for a map whose keys are of one type: string in
-// application-properties, symbol or ulong elsewhere (AMQP 3.2.5, 3.2.10).
+// checkSectionMap is check, for a map whose keys are strings in application-properties
+// (AMQP 3.2.5) and symbols or ulongs elsewhere (AMQP 3.2.10), where strings are let pass
+// as well: rhea writes them in footers, and uamqp in annotations if its user does.
 func checkSectionMap(c Code, b []byte) (n int, err error) {
 	width := formats[b[0]].width
 	content, n, err := sized(b[1:], width)
@@ -76,28 +77,29 @@ func isKey(c Code, k Kind) bool {
 	if c == CodeApplicationProperties {
 		return k == KindString
 	}
-	return k == KindSymbol || k == KindUlong
+	return k == KindSymbol || k == KindUlong || k == KindString
 }
 
 // enterSection reads into a section that is a list; an empty one has no fields.
-func enterSection(b []byte, c Code) (fields, error) {
+func (f *fields) enterSection(b []byte, c Code) error {
 	if len(b) == 0 {
-		return fields{}, nil
+		return nil
 	}
-	got, in, n, err := enter(b)
+	got, n, err := f.enter(b)
 	switch {
 	case err != nil:
-		return fields{}, err
+		return err
 	case got != c:
-		return fields{}, errSection
+		return errSection
 	case n != len(b):
-		return fields{}, errSize
+		return errSize
 	}
-	return in, nil
+	return nil
 }
 
 // DecodeAnnotations reads a section of delivery-annotations, message-annotations or
-// footer: a map whose keys are symbols (or ulongs), borrowed; null if b is empty.
+// footer: a map whose keys are symbols (or ulongs, or strings), borrowed; null if b is
+// empty.
 func DecodeAnnotations(b []byte) (Value, error) {
 	return decodeMap(b, func(c Code) bool {
 		return c == CodeDeliveryAnnotations || c == CodeMessageAnnotations || c == CodeFooter

@@ -52,15 +52,16 @@ func (f *fields) state() State {
 	if f.left == 0 {
 		return nil
 	}
-	if len(f.b) > 3 && string(f.b[:4]) == accepted {
-		f.b, f.left = f.b[4:], f.left-1
-		return Accepted{}
-	}
-	if len(f.b) == 0 || f.b[0] == fmtNull {
+	b := f.rest()
+	switch {
+	case len(b) == 0, b[0] == fmtNull:
 		f.has()
 		return nil
+	case len(b) > 3 && string(b[:4]) == accepted:
+		f.at, f.left = f.at+4, f.left-1
+		return Accepted{}
 	}
-	c, _, err := takeCode(f.b)
+	c, _, err := takeCode(b)
 	if err != nil {
 		f.fail(err)
 		return nil

@@ -101,7 +101,7 @@ func (*Node) target()        {}
 func (*Coordinator) target() {}
 
 func readTarget(f *fields) Target {
-	c, _, err := takeCode(f.b)
+	c, _, err := takeCode(f.rest())
 	if f.left > 0 && err == nil && c == CodeCoordinator {
 		return readCoordinator(f)
 	}

@@ -23,7 +23,8 @@ const maxTag = 32
 // Transfer reads the body of a transfer. It allocates nothing unless the state is other
 // than accepted or released.
 func (f Frame) Transfer() (Transfer, error) {
-	c, in, n, err := enter(f.Body)
+	var in fields
+	c, n, err := in.enter(f.Body)
 	switch {
 	case err != nil:
 		return Transfer{}, err

@@ -3,38 +3,7 @@ package amqpwire
 import (
 	"bytes"
 	"math"
-)
-
-// Kind is a type of the standard (AMQP 1.6), whatever its encoding.
-type Kind byte
-
-// The types. A described value is a kind of its own.
-const (
-	KindNull Kind = iota
-	KindBool
-	KindUbyte
-	KindUshort
-	KindUint
-	KindUlong
-	KindByte
-	KindShort
-	KindInt
-	KindLong
-	KindFloat
-	KindDouble
-	KindDecimal32
-	KindDecimal64
-	KindDecimal128
-	KindChar
-	KindTimestamp
-	KindUUID
-	KindBinary
-	KindString
-	KindSymbol
-	KindList
-	KindMap
-	KindArray
-	KindDescribed
+	"strconv"
 )
 
 // Value is one value of any type, its type kept exactly. The zero Value is null.
@@ -232,6 +201,26 @@ func (v Value) AsDescribed() (descriptor, inner Value, ok bool) {
 	descriptor, n := parse(v.raw)
 	inner, _ = parse(v.raw[n:])
 	return descriptor, inner, true
+}
+
+// String gives a word for the value. Content of text and binary is left out, because it
+// may be a token.
+func (v Value) String() string {
+	switch v.kind {
+	case KindNull, KindDescribed, KindUUID, KindDecimal32, KindDecimal64, KindDecimal128:
+		return v.kind.String()
+	case KindBinary, KindString, KindSymbol:
+		return v.kind.String() + " of " + strconv.Itoa(len(v.raw)) + " bytes"
+	case KindList, KindMap, KindArray:
+		return v.kind.String() + " of " + strconv.Itoa(v.Len())
+	case KindFloat, KindDouble:
+		x, _ := v.AsFloat()
+		return v.kind.String() + " " + strconv.FormatFloat(x, 'g', -1, 64)
+	case KindUlong:
+		return "ulong " + strconv.FormatUint(v.num, 10)
+	default:
+		return v.kind.String() + " " + strconv.FormatInt(int64(v.num), 10)
+	}
 }
 
 // Clone gives a value that borrows from nobody.

@@ -36,6 +36,7 @@ func TestPlantedViolations(t *testing.T) {
 		{"service down", "internal/presence/x.go", imports("presence", "internal/store"), 0},
 		{"pure sideways", "internal/arbiter/x.go", imports("arbiter", "internal/mqttwire"), 1},
 		{"wire to words", "internal/mqttwire/x.go", imports("mqttwire", "internal/iot"), 1},
+		{"wire to wire", "internal/amqpwire/x.go", imports("amqpwire", "internal/mqttwire"), 1},
 		{"words up", "internal/iot/x.go", imports("iot", "internal/device"), 1},
 		{"engine to parent", "internal/store/pebble/x.go", imports("pebble", "internal/store"), 0},
 		{"product to test help", "internal/hub/x.go", imports("hub", "internal/hubtest"), 1},

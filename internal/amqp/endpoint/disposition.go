@@ -53,6 +53,10 @@ func (l *Link) settle(e *entry, state amqpwire.State) {
 	}
 	l.session.table(l.role).due++
 	l.session.mark()
+	if e.phase == entryDue { // it counts no more, though the peer is to hear it
+		l.count(-1)
+		l.refill()
+	}
 }
 
 // mark has the session flushed at the end of the turn.
@@ -114,10 +118,8 @@ func (s *Session) tellOutcomes(u *unsettled, role amqpwire.Role) {
 			d.First, d.Settled, d.State, open = e.id, settled, e.state, true
 		}
 		d.Last = e.id
-		l := e.link
 		if settled {
 			u.remove(e)
-			l.refill()
 		} else {
 			u.due--
 			e.phase, e.state = entryTold, nil

@@ -15,14 +15,16 @@ func (l *Link) Allow(n uint32) {
 // wanted is the credit that a link should have.
 func (l *Link) wanted() uint32 { return max(l.allowed, l.unsettled) - l.unsettled }
 
-// refill marks a link whose credit is to be told: when half is used up.
+// refill gives a link more credit when half of it is used up, and has it told at the end
+// of the turn. It counts at once, so that it makes no difference how the peer's bytes
+// came in turns.
 func (l *Link) refill() {
-	if l.flowDue || l.credit > l.allowed/2 {
+	if l.credit > l.allowed/2 {
 		return
 	}
 	if more := l.wanted(); more > l.credit && (l.credit == 0 || more-l.credit >= l.allowed/4) {
-		l.flowDue = true
-		l.session.conn.flows = append(l.session.conn.flows, l)
+		l.credit = more
+		l.tell()
 	}
 }
 
@@ -143,11 +145,7 @@ func (l *Link) sendFlow() {
 	f := s.window()
 	f.Handle = amqpwire.Some(l.out)
 	f.DeliveryCount = amqpwire.Some(l.deliveryCount)
-	if l.role == amqpwire.RoleReceiver {
-		l.credit = max(l.credit, l.wanted())
-	} else {
-		f.Drain = l.drain
-	}
+	f.Drain = l.drain // stays false where the peer sends
 	f.LinkCredit = amqpwire.Some(l.credit)
 	s.conn.out = f.AppendFrame(s.conn.out, s.out)
 }

@@ -68,8 +68,7 @@ func (l *Link) Send(m Message) (id uint32, err error) {
 	settled := l.senderMode == amqpwire.SenderSettled || l.senderMode == amqpwire.SenderMixed && m.Settled
 	if !settled {
 		s.sent.push(entry{link: l, id: id, ref: m.Ref})
-		l.unsettled++
-		c.unsettled++
+		l.count(1)
 	}
 	t := amqpwire.Transfer{
 		Handle:        l.out,

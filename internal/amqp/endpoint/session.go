@@ -125,7 +125,7 @@ func (c *Conn) begin(f amqpwire.Frame) (Event, error) {
 // such number the lowest that is free.
 func (c *Conn) freeChannel(in uint16) (uint16, bool) {
 	if in <= c.peerChannels {
-		taken := slices.ContainsFunc(c.sessions, func(s *Session) bool { return s.in > c.peerChannels && s.out == in })
+		taken := slices.ContainsFunc(c.sessions, func(s *Session) bool { return s.in != s.out && s.out == in })
 		if !taken {
 			return in, true
 		}
@@ -187,7 +187,7 @@ func (s *Session) release() {
 		c.windings = slices.DeleteFunc(c.windings, func(w *Session) bool { return w == s })
 		s.windAt = time.Time{}
 	}
-	c.unsettled -= s.sent.live()
+	c.unsettled -= s.sent.live() - s.sent.due
 	s.unheard, s.received, s.sent, s.byIn = 0, unsettled{}, unsettled{}, handles{}
 }
 

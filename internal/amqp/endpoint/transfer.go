@@ -79,6 +79,8 @@ func (l *Link) begun(t *amqpwire.Transfer) Event {
 		p := &partial{id: t.DeliveryID.V, format: t.MessageFormat.V, first: settlesFirst(t), drop: t.Resume, tagLen: uint8(len(t.Tag))}
 		copy(p.tag[:], t.Tag)
 		l.partial = p
+		l.session.received.push(entry{link: l, id: p.id, phase: entryPartial, first: p.first})
+		l.count(1)
 		l.gather(t)
 		return Event{}
 	case t.Resume:
@@ -104,13 +106,21 @@ func (l *Link) continued(t *amqpwire.Transfer) Event {
 	case !l.gather(t) || t.More:
 		return Event{}
 	}
-	l.partial = nil
-	l.session.conn.assembled -= len(p.payload)
-	if p.drop {
+	d := Delivery{ID: p.id, Format: p.format, Settled: p.settled, Tag: p.tag[:p.tagLen], Payload: p.payload}
+	e := l.session.received.find(p.id)
+	if e != nil && !p.settled && !p.drop {
+		e.phase = entryOpen
+		l.partial = nil
+		l.session.conn.assembled -= len(p.payload)
+	} else {
+		d.Settled = true // also if the peer has settled what it had not sent yet
+		l.abort()
 		l.refill()
+	}
+	if p.drop {
 		return Event{}
 	}
-	return l.whole(Delivery{ID: p.id, Format: p.format, Settled: p.settled, Tag: p.tag[:p.tagLen], Payload: p.payload}, p.first)
+	return l.tells(d)
 }
 
 // gather copies the payload behind what came before. It reports false if that was too
@@ -145,6 +155,11 @@ func (l *Link) tooLarge(n int) bool {
 func (l *Link) abort() {
 	if l.partial != nil {
 		l.session.conn.assembled -= len(l.partial.payload)
+		u := &l.session.received
+		if e := u.find(l.partial.id); e != nil && e.link == l {
+			u.remove(e)
+			u.trim()
+		}
 		l.partial = nil
 	}
 }
@@ -154,15 +169,19 @@ func settlesFirst(t *amqpwire.Transfer) bool {
 	return t.ReceiverSettleMode.Set && t.ReceiverSettleMode.V == amqpwire.ReceiverFirst
 }
 
-// whole tells a delivery, and notes it until it is settled.
+// whole tells a delivery of one frame, and notes it until it is settled.
 func (l *Link) whole(d Delivery, first bool) Event {
-	s := l.session
 	if d.Settled {
 		l.refill()
 	} else {
-		s.received.push(entry{link: l, id: d.ID, first: first})
-		l.unsettled++
+		l.session.received.push(entry{link: l, id: d.ID, first: first})
+		l.count(1)
 	}
-	s.conn.delivery = d
-	return Event{Kind: OnTransfer, Session: s, Link: l, Delivery: &s.conn.delivery}
+	return l.tells(d)
+}
+
+func (l *Link) tells(d Delivery) Event {
+	c := l.session.conn
+	c.delivery = d
+	return Event{Kind: OnTransfer, Session: l.session, Link: l, Delivery: &c.delivery}
 }

@@ -30,6 +30,7 @@ type entryPhase uint8
 
 const (
 	entryOpen    entryPhase = iota // we have not settled it
+	entryPartial                   // more of it is to come
 	entryDue                       // our outcome is to be told, and settles it
 	entryDueHalf                   // our outcome is to be told; the peer settles it
 	entryTold                      // our outcome was told; the peer settles it
@@ -94,15 +95,25 @@ func (u *unsettled) find(id uint32) *entry {
 
 // remove takes a delivery out; trim follows.
 func (u *unsettled) remove(e *entry) {
-	if e.phase == entryDue || e.phase == entryDueHalf {
+	switch e.phase {
+	case entryDue:
 		u.due--
-	}
-	e.link.unsettled--
-	if e.link.role == amqpwire.RoleSender {
-		e.link.session.conn.unsettled--
+	case entryDueHalf:
+		u.due--
+		e.link.count(-1)
+	default:
+		e.link.count(-1)
 	}
 	*e = entry{id: e.id}
 	u.gone++
+}
+
+// count counts an unsettled delivery of the link.
+func (l *Link) count(n int) {
+	l.unsettled += uint32(n)
+	if l.role == amqpwire.RoleSender {
+		l.session.conn.unsettled += n
+	}
 }
 
 // trim gives back the room of gone entries at the head.
