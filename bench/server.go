@@ -63,7 +63,7 @@ func startQuiet(ctx context.Context, dir string) (*server, error) {
 }
 
 func startHub(ctx context.Context, name, data, config string) (*server, error) {
-	args := []string{"serve", "--data", data, "--mqtt-port", "0", "--https-port", "0", "--ops-port", "0"}
+	args := []string{"serve", "--data", data, "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--ops-port", "0"}
 	if config != "" {
 		args = append(args, "--config", config)
 	}

@@ -44,7 +44,7 @@ func (c *benchRestartCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"serve", "--data", c.folder(), "--mqtt-port", "0", "--https-port", "0", "--ops-port", "0"}
+	args := []string{"serve", "--data", c.folder(), "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--ops-port", "0"}
 	for _, h := range hosts {
 		args = append(args, "--host", h)
 	}
