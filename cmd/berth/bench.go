@@ -19,6 +19,7 @@ type benchCmd struct {
 	Fairness  benchFairnessCmd  `cmd:"" help:"What one flooding device costs the others."`
 	Read      benchReadCmd      `cmd:"" help:"How fast stored messages are read as a stream."`
 	Takeover  benchTakeoverCmd  `cmd:"" help:"How soon a displaced connection is closed."`
+	Restart   benchRestartCmd   `cmd:"" help:"How soon a hub that was killed accepts a device again."`
 }
 
 // benchRegisterCmd is "berth bench register".

@@ -179,7 +179,7 @@ func (in *installation) openServices(_ context.Context, _ *console) (err error) 
 	in.opened(func() error { return in.presence.Close(context.Background()) }) //nolint:contextcheck // as above
 	in.registry, err = registry.New(registry.Config{                           //nolint:contextcheck // reading the CA list is part of starting
 		Records: in.engine.Records(), HubName: in.hosts.Hub(), Hosts: in.aliases.Has, Policies: in.policies,
-		Presence: in.presence, Skew: nonZero(in.cfg.SAS.ClockSkew.Std()), Logger: in.log,
+		Presence: in.presence, Kept: presence.Kept, Skew: nonZero(in.cfg.SAS.ClockSkew.Std()), Logger: in.log,
 	})
 	if err != nil {
 		return err

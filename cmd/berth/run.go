@@ -20,6 +20,7 @@ import (
 	"github.com/berth-iot/berth/internal/config"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/mqtt"
+	"github.com/berth-iot/berth/internal/park"
 	"github.com/berth-iot/berth/internal/pki"
 	"github.com/berth-iot/berth/internal/web"
 )
@@ -35,10 +36,14 @@ const (
 // goodbye to everybody.
 func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 	var ids atomic.Uint64
-	devices, err := mqtt.New(mqtt.Config{
-		Core: in.hub, Lot: in.lot, Logger: in.log,
+	door, err := park.NewDoor(park.DoorConfig{
+		Lot: in.lot, Logger: in.log,
 		MaxArriving: in.cfg.Limits.Unauthenticated, MaxArrivingPerAddress: in.cfg.Limits.UnauthenticatedPerAddress,
 	})
+	if err != nil {
+		return err
+	}
+	devices, err := mqtt.New(mqtt.Config{Core: in.hub, Door: door, Logger: in.log})
 	if err != nil {
 		return err
 	}
@@ -138,7 +143,7 @@ func (in *installation) renew(ctx context.Context) {
 
 // handshake makes MQTT's side of TLS: the connection, its facts and the client's
 // certificates.
-func handshake(cfg *tls.Config, ids *atomic.Uint64) mqtt.Handshake {
+func handshake(cfg *tls.Config, ids *atomic.Uint64) park.Handshake {
 	return func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
 		facts := &device.Conn{
 			ID: ids.Add(1), Transport: device.MQTT, Accepted: time.Now(),

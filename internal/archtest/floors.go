@@ -127,6 +127,8 @@ func forbidden(pkg string, from int, target string, test bool) string {
 		return ""
 	case to == testFloor:
 		return "only tests may import it"
+	case pkg == "internal/amqp/endpoint" && target != "internal/amqpwire":
+		return "the endpoint knows the standard and its bytes alone"
 	case strings.HasPrefix(pkg, target+"/"), strings.HasPrefix(target, pkg+"/"):
 		return "" // an engine may import its parent, a part its whole
 	case pkg == "internal/mqttwire" || pkg == "internal/amqpwire":

@@ -7,12 +7,14 @@ import (
 
 // The bounds of a run. They protect the machine that runs the load.
 const (
-	MaxDevices  = 200_000
+	MaxDevices  = 2_000_000
 	MaxInflight = 4096 // PUBLISH packets unacknowledged on one connection
 	MaxSize     = 256 * 1024
 	MaxDuration = 24 * time.Hour
 	MaxWorkers  = 4096 // handshakes at once
 	MaxReaders  = 64   // streams at once
+
+	MaxRounds = 1000 // starts of a server
 
 	batchBytes = 64 * 1024             // the most that one write carries, unless one packet is larger
 	readBytes  = 4096                  // one read's buffer: 1,024 PUBACKs
@@ -26,6 +28,8 @@ const (
 	lateBursts = 16                    // bursts of a paced device that may be unacknowledged before it waits
 	lookEvery  = 50 * time.Millisecond // how often a paced device looks whether the run is over
 	maxRate    = 10_000_000            // operations a second that a run may be paced at
+	startWait  = time.Minute           // from a server's start to the first device it accepts
+	startLook  = time.Millisecond      // how often a starting server is asked where it listens
 )
 
 func check(name string, value, least, most int) error {

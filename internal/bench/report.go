@@ -16,7 +16,7 @@ const maxReasons = 8
 // Report is what one run measured, the same for every kind of run; what a kind
 // does not measure is absent.
 type Report struct {
-	Run       string    `json:"run"` // register, handshake, connect, publish, takeover, fairness, read
+	Run       string    `json:"run"` // register, handshake, connect, publish, takeover, fairness, read, restart
 	Target    string    `json:"target"`
 	TLS       bool      `json:"tls"`
 	Cipher    string    `json:"cipher,omitempty"` // version, suite and key exchange of the first handshake
@@ -27,7 +27,7 @@ type Report struct {
 	Inflight  int       `json:"inflight,omitempty"`
 	Size      int       `json:"sizeBytes,omitempty"`
 	Rate      float64   `json:"rate,omitempty"` // asked for, per second; absent: as fast as it goes
-	Done      uint64    `json:"done"`           // identities registered, connections made, messages acknowledged, takeovers
+	Done      uint64    `json:"done"`           // identities registered, connections made, messages acknowledged, takeovers, starts
 	PerSecond float64   `json:"perSecond"`
 	Latency   Latency   `json:"latency"`           // of one operation; takeover: old closed after the new CONNACK
 	Connect   *Latency  `json:"connect,omitempty"` // dial to CONNACK, where that is not the operation itself
@@ -107,7 +107,7 @@ func (r *Report) Print(w io.Writer) error {
 func (r *Report) noun() string {
 	return map[string]string{
 		"register": "registered", "handshake": "handshakes", "connect": "connected", "publish": "acknowledged",
-		"takeover": "takeovers", "fairness": "acknowledged", "read": "events",
+		"takeover": "takeovers", "fairness": "acknowledged", "read": "events", "restart": "started",
 	}[r.Run]
 }
 
@@ -115,7 +115,7 @@ func (r *Report) measure() string {
 	return map[string]string{
 		"register": "bulk request", "handshake": "dial to the server's close", "connect": "dial to CONNACK",
 		"publish": "send to PUBACK", "takeover": "old closed after new CONNACK", "fairness": "send to PUBACK at full speed",
-		"read": "whole stream",
+		"read": "whole stream", "restart": "start to first CONNACK",
 	}[r.Run]
 }
 

@@ -149,7 +149,7 @@ func (s *session) Afterlife(a device.Afterlife) {
 	e := s.ended.Load()
 	displaced := e != nil && e.ending.By != nil
 	if displaced && s.hub.afterlives != nil && !s.after.Swap(true) {
-		s.hub.afterlives.Afterlife(s.party.Conn.ID, a)
+		s.hub.afterlives.Afterlife(s.party.Identity, s.party.Epoch, a)
 	}
 }
 
