@@ -41,20 +41,25 @@ func (c *Conn) frame(f amqpwire.Frame) (Event, error) {
 		return Event{}, errChannel // AMQP 2.7.1
 	}
 	s := c.latest
-	if s == nil || s.in != f.Channel || s.phase == sessionGone {
+	if s == nil || s.in != f.Channel {
 		s = c.channels[f.Channel]
 		c.latest = s
 	}
-	if s == nil {
-		if code == amqpwire.CodeBegin {
-			return c.begin(f)
-		}
+	switch {
+	case s == nil && code == amqpwire.CodeBegin:
+		return c.begin(f)
+	case s == nil:
 		return Event{}, errNoSession
 	}
+	return s.frame(f, code)
+}
+
+// frame handles a frame on the session's channel.
+func (s *Session) frame(f amqpwire.Frame, code amqpwire.Code) (Event, error) {
 	if s.phase == sessionEnding { // AMQP 2.5.5: only the peer's end is of interest
 		if code == amqpwire.CodeEnd {
-			c.forget(s)
-			c.answered()
+			s.conn.forget(s)
+			s.conn.answered()
 		}
 		return Event{}, nil
 	}
@@ -79,7 +84,7 @@ func (c *Conn) frame(f amqpwire.Frame) (Event, error) {
 		}
 		return s.flow(&fl), nil
 	default:
-		return s.frame(f)
+		return s.set(f)
 	}
 }
 
@@ -108,8 +113,8 @@ func (c *Conn) connectionFrame(f amqpwire.Frame, code amqpwire.Code) (Event, err
 	return Event{}, nil
 }
 
-// frame handles what sets up and takes down; the rest is handled before.
-func (s *Session) frame(f amqpwire.Frame) (Event, error) {
+// set handles what sets up and takes down.
+func (s *Session) set(f amqpwire.Frame) (Event, error) {
 	p, err := f.Decode()
 	if err != nil {
 		return Event{}, err
