@@ -65,7 +65,8 @@ type Conn struct {
 	dirty    []*Session // have dispositions or a window to tell
 	flows    []*Link    // have credit to tell
 	windings []*Session
-	delivery Delivery // of the latest event
+	event    Event    // of the frame in hand; none if its kind is Idle
+	delivery Delivery // of that event
 }
 
 // phase is where a connection stands.
@@ -134,7 +135,7 @@ func (c *Conn) Finish() (out []byte, deadline time.Time) {
 	if len(c.out) > c.outStart {
 		c.lastOut = c.now
 	}
-	out, c.out, c.delivery = c.out, nil, Delivery{}
+	out, c.out, c.event, c.delivery = c.out, nil, Event{}, Delivery{}
 	return out, c.deadline()
 }
 
@@ -163,8 +164,9 @@ func (c *Conn) Step(in []byte) (ev Event, used int) {
 			}
 			continue
 		}
-		ev, n, more := c.handle(in[used:])
-		if used += n; ev.Kind != Idle || !more {
+		n, more := c.handle(in[used:])
+		if used += n; c.event.Kind != Idle || !more {
+			ev, c.event.Kind = c.event, Idle
 			return ev, used
 		}
 	}
@@ -172,35 +174,33 @@ func (c *Conn) Step(in []byte) (ev Event, used int) {
 
 // handle handles one protocol header or frame. It reports false if there is none, and
 // nothing else is to be told.
-func (c *Conn) handle(in []byte) (ev Event, used int, more bool) {
-	ev, used, err := c.next(in)
+func (c *Conn) handle(in []byte) (used int, more bool) {
+	used, err := c.next(in)
 	switch {
 	case errors.Is(err, amqpwire.ErrShort):
 		c.idle = true
-		return Event{}, 0, c.silent()
+		return 0, c.silent()
 	case err != nil:
 		c.broken(err)
-		return Event{}, 0, true
+		return 0, true
 	}
 	c.work--
 	c.heard = true
-	return ev, used, true
+	return used, true
 }
 
-// next handles one protocol header or frame; an event of kind Idle tells nothing.
-func (c *Conn) next(in []byte) (Event, int, error) {
+// next handles one protocol header or frame; what it tells is in event.
+func (c *Conn) next(in []byte) (int, error) {
 	switch c.phase {
 	case phaseHeader, phaseSecond:
-		n, err := c.header(in)
-		return Event{}, n, err
+		return c.header(in)
 	case phaseInit, phaseResponse:
 		return c.sasl(in)
 	default:
 	}
 	f, n, err := amqpwire.Split(in, c.limits.frame)
 	if err != nil {
-		return Event{}, 0, err
+		return 0, err
 	}
-	ev, err := c.frame(f)
-	return ev, n, err
+	return n, c.frame(f)
 }

@@ -36,25 +36,26 @@ func (l *Link) detach(err *amqpwire.Error) {
 }
 
 // detached takes the peer's detach, and answers it.
-func (s *Session) detached(d amqpwire.Detach) Event {
+func (s *Session) detached(d amqpwire.Detach) {
 	l := s.byIn.get(d.Handle)
 	if l == nil {
 		s.fail(amqpwire.CondUnattachedHandle, "detach of a handle that is not attached")
-		return Event{}
+		return
 	}
 	if l.phase == linkDetaching {
 		s.unheard--
 		s.drop(l)
 		s.wound()
 		s.conn.answered()
-		return Event{Kind: OnAnswer, Session: s, Link: l, ByPeer: true, Closed: d.Closed, Error: d.Error}
+		s.conn.event = Event{Kind: OnAnswer, Session: s, Link: l, ByPeer: true, Closed: d.Closed, Error: d.Error}
+		return
 	}
 	if l.phase == linkAsked && !l.sendRefusal() {
 		s.unanswerable()
-		return Event{}
+		return
 	}
 	l.release()
 	s.conn.send(s.out, amqpwire.Detach{Handle: l.out, Closed: d.Closed})
 	s.drop(l)
-	return Event{Kind: OnDetach, Session: s, Link: l, ByPeer: true, Closed: d.Closed, Error: d.Error}
+	s.conn.event = Event{Kind: OnDetach, Session: s, Link: l, ByPeer: true, Closed: d.Closed, Error: d.Error}
 }

@@ -30,14 +30,14 @@ func (c *Conn) header(in []byte) (int, error) {
 }
 
 // sasl reads a frame of the SASL layer.
-func (c *Conn) sasl(in []byte) (Event, int, error) {
+func (c *Conn) sasl(in []byte) (int, error) {
 	f, n, err := amqpwire.Split(in, maxSASLFrame)
 	if err != nil {
-		return Event{}, 0, err
+		return 0, err
 	}
 	body, err := f.DecodeSASL()
 	if err != nil {
-		return Event{}, 0, err
+		return 0, err
 	}
 	switch body := body.(type) {
 	case amqpwire.SASLInit:
@@ -47,19 +47,21 @@ func (c *Conn) sasl(in []byte) (Event, int, error) {
 		if !slices.Contains(c.config.Mechanisms, body.Mechanism) {
 			c.phase = phaseAsked
 			c.Outcome(amqpwire.SASLAuth)
-			return Event{}, n, nil
+			return n, nil
 		}
 		c.phase = phaseAsked
-		return Event{Kind: OnSASL, Init: &body}, n, nil
+		c.event = Event{Kind: OnSASL, Init: &body}
+		return n, nil
 	case amqpwire.SASLResponse:
 		if c.phase != phaseResponse {
 			break
 		}
 		c.phase = phaseAsked
-		return Event{Kind: OnSASL, Response: body.Response}, n, nil
+		c.event = Event{Kind: OnSASL, Response: body.Response}
+		return n, nil
 	default:
 	}
-	return Event{}, 0, errSASLOrder
+	return 0, errSASLOrder
 }
 
 // Challenge asks the peer for another response: it answers an OnSASL.
