@@ -17,9 +17,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/berth-iot/berth/internal/amqp"
 	"github.com/berth-iot/berth/internal/config"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/mqtt"
+	"github.com/berth-iot/berth/internal/park"
 	"github.com/berth-iot/berth/internal/pki"
 	"github.com/berth-iot/berth/internal/web"
 )
@@ -35,15 +37,29 @@ const (
 // goodbye to everybody.
 func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 	var ids atomic.Uint64
-	devices, err := mqtt.New(mqtt.Config{
-		Core: in.hub, Lot: in.lot, Logger: in.log,
+	door, err := park.NewDoor(park.DoorConfig{
+		Lot: in.lot, Logger: in.log,
 		MaxArriving: in.cfg.Limits.Unauthenticated, MaxArrivingPerAddress: in.cfg.Limits.UnauthenticatedPerAddress,
 	})
 	if err != nil {
 		return err
 	}
+	devices, err := mqtt.New(mqtt.Config{Core: in.hub, Door: door, Logger: in.log})
+	if err != nil {
+		return err
+	}
+	peers, err := amqp.New(amqp.Config{
+		Core: in.hub, Gate: in.registry, Door: door, Hosts: in.aliases, Port: d.amqpPort,
+		Events: events{in.telemetry}, Groups: in.groups, Created: in.groups.Born(), Skew: in.cfg.SAS.ClockSkew.Std(), Logger: in.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := in.metrics.Register(peers); err != nil {
+		return err
+	}
 	var stopping atomic.Bool
-	site, err := web.New(in.site(devices, &ids, func() error { //nolint:contextcheck // its requests get their context from Serve
+	site, err := web.New(in.site(devices, peers, &ids, func() error { //nolint:contextcheck // its requests get their context from Serve
 		if stopping.Load() {
 			return errors.New("the hub is stopping")
 		}
@@ -65,15 +81,18 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 			}
 		})
 	}
-	webTLS, mqttTLS := in.authority.TLSConfig("http/1.1"), in.authority.TLSConfig()
+	webTLS, streamTLS := in.authority.TLSConfig("http/1.1"), in.authority.TLSConfig()
 	for _, ln := range d.ops {
 		loop("operators' port", func() error { return site.ServeOps(serving, ln) })
 	}
 	for _, ln := range d.https {
 		loop("https", func() error { return site.Serve(serving, ln, webTLS) })
 	}
+	for _, ln := range d.amqp {
+		loop("amqp", func() error { return peers.Listen(listening, ln, handshake(streamTLS, device.AMQP, &ids)) })
+	}
 	for _, ln := range d.mqtt {
-		loop("mqtt", func() error { return devices.Listen(listening, ln, handshake(mqttTLS, &ids)) })
+		loop("mqtt", func() error { return devices.Listen(listening, ln, handshake(streamTLS, device.MQTT, &ids)) })
 	}
 	loop("certificates", func() error { in.renew(listening); return nil })
 	if err := config.WriteRun(in.cfg.Data, in.runFile(d)); err != nil {
@@ -136,12 +155,12 @@ func (in *installation) renew(ctx context.Context) {
 	}
 }
 
-// handshake makes MQTT's side of TLS: the connection, its facts and the client's
+// handshake makes our side of TLS: the connection, its facts and the client's
 // certificates.
-func handshake(cfg *tls.Config, ids *atomic.Uint64) mqtt.Handshake {
+func handshake(cfg *tls.Config, transport device.Transport, ids *atomic.Uint64) park.Handshake {
 	return func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
 		facts := &device.Conn{
-			ID: ids.Add(1), Transport: device.MQTT, Accepted: time.Now(),
+			ID: ids.Add(1), Transport: transport, Accepted: time.Now(),
 			Listener: nc.LocalAddr().String(), Remote: addrOf(nc.RemoteAddr()), Local: addrOf(nc.LocalAddr()),
 			Kernel: device.Kernel(nc),
 		}
@@ -166,7 +185,7 @@ func addrOf(a net.Addr) netip.AddrPort {
 func (in *installation) runFile(d *doors) config.Run {
 	r := config.Run{
 		PID: os.Getpid(), Started: in.started, Version: thisBuild().Version, Hosts: in.cfg.Hosts,
-		Addresses: d.addresses, MQTTPort: d.mqttPort, HTTPSPort: d.httpsPort, OpsPort: d.opsPort,
+		Addresses: d.addresses, MQTTPort: d.mqttPort, AMQPPort: d.amqpPort, HTTPSPort: d.httpsPort, OpsPort: d.opsPort,
 	}
 	if in.cfg.TLS.Cert == "" {
 		r.CA = in.authority.CAPath()

@@ -22,7 +22,7 @@ const maxTag = 32
 
 // Transfer reads the body of a transfer. It allocates nothing unless the state is other
 // than accepted or released.
-func (f Frame) Transfer() (Transfer, error) {
+func (f Frame) Transfer() (t Transfer, err error) {
 	var in fields
 	c, n, err := in.enter(f.Body)
 	switch {
@@ -31,7 +31,10 @@ func (f Frame) Transfer() (Transfer, error) {
 	case c != CodeTransfer || f.Type != FrameAMQP:
 		return Transfer{}, errWrongFrame
 	}
-	t := Transfer{Handle: in.mustUint(), DeliveryID: in.uint(), Tag: in.binary(), MessageFormat: in.uint()}
+	t.Handle = in.mustUint()
+	t.DeliveryID = in.uint()
+	t.Tag = in.binary()
+	t.MessageFormat = in.uint()
 	if in.left > 0 {
 		t.Settled = in.optBool()
 		t.More = in.bool()

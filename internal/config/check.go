@@ -109,7 +109,7 @@ func (k *checker) ports(c Config) {
 	ports := []struct {
 		key  string
 		port int
-	}{{"mqtt_port", c.MQTTPort}, {"https_port", c.HTTPSPort}, {"ops_port", c.OpsPort}}
+	}{{"mqtt_port", c.MQTTPort}, {"amqp_port", c.AMQPPort}, {"https_port", c.HTTPSPort}, {"ops_port", c.OpsPort}}
 	for i, p := range ports {
 		if p.port < 0 || p.port > maxPort {
 			k.wrong(p.key, "it is %d and must be from 1 to %d, or 0 for a free one", p.port, maxPort)

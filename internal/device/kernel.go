@@ -2,6 +2,7 @@ package device
 
 import (
 	"net"
+	"syscall"
 )
 
 // Kernel gives the function for Conn.Kernel: it asks the kernel about the TCP socket
@@ -11,7 +12,7 @@ import (
 // whoever has its descriptor next.
 func Kernel(nc net.Conn) func() TCP {
 	for nc != nil {
-		if socket, ok := nc.(*net.TCPConn); ok {
+		if socket, ok := nc.(syscall.Conn); ok {
 			raw, err := socket.SyscallConn()
 			if err != nil {
 				return nil

@@ -33,10 +33,11 @@ type refusals interface {
 	Refused(hello device.Hello, err error, at time.Time)
 }
 
-// afterlives is told what was seen of displaced connections: once each, at most five
-// seconds after the displacement, under the device.Conn.ID of the loser.
+// afterlives is told what was seen of displaced sessions: once each, at most five
+// seconds after the displacement, under the loser's identity and epoch. A connection
+// may hold sessions of many identities, and of one identity one after another.
 type afterlives interface {
-	Afterlife(conn uint64, a device.Afterlife)
+	Afterlife(id iot.Identity, epoch string, a device.Afterlife)
 }
 
 // Config is what a Hub is made of.

@@ -57,16 +57,17 @@ type witness struct {
 	mu      sync.Mutex
 	told    []string
 	endings []device.Ending
-	after   map[uint64][]device.Afterlife // by connection
+	after   map[string][]device.Afterlife // by identity and epoch
 }
 
-func (w *witness) Afterlife(conn uint64, a device.Afterlife) {
+func (w *witness) Afterlife(id iot.Identity, epoch string, a device.Afterlife) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.after == nil {
-		w.after = make(map[uint64][]device.Afterlife)
+		w.after = make(map[string][]device.Afterlife)
 	}
-	w.after[conn] = append(w.after[conn], a)
+	key := id.String() + " " + epoch
+	w.after[key] = append(w.after[key], a)
 }
 
 func (w *witness) Connected(p device.Party) {
@@ -282,11 +283,11 @@ func TestAfterlifeOfADisplacement(t *testing.T) {
 
 	r.witness.mu.Lock()
 	defer r.witness.mu.Unlock()
-	want := map[uint64][]device.Afterlife{1: {seen}}
+	ends := r.witness.endings
+	want := map[string][]device.Afterlife{"dev1 " + ends[0].Party.Epoch: {seen}}
 	if diff := cmp.Diff(want, r.witness.after); diff != "" {
 		t.Error(diff)
 	}
-	ends := r.witness.endings
 	if len(ends) != 2 || ends[0].TCP != kernel() || ends[1].TCP.Known() || asked != 2 {
 		t.Errorf("endings %+v with the kernel asked %d times, want it told of the displacement only", ends, asked-1)
 	}

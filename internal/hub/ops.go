@@ -68,10 +68,24 @@ func (s *session) perform(what device.Operation) error {
 		return s.keep(slices.DeleteFunc(s.subscriptions(), func(sub device.Subscription) bool {
 			return slices.Contains(what.Filters, sub.Filter)
 		}))
+	case device.Renew:
+		return s.renew(what.Credential)
+	case device.Settle:
+		return fault.New(fault.DeviceMessageLockLost, "hub.settle", "the lock of the message has ended")
 	case device.TwinRead, device.TwinReport:
 		return fault.New(fault.GenericNotImplemented, "hub.twin", "this version of the hub keeps no twin properties")
 	}
 	return fault.New(fault.InvalidOperation, "hub.do", "unknown operation")
+}
+
+// renew lets the session live as long as another credential is good.
+func (s *session) renew(cred device.Credential) error {
+	proof, err := s.hub.keys.Authenticate(context.Background(), s.party.Identity, s.host, cred)
+	if err != nil {
+		return err
+	}
+	s.seat.Renew(proof.Expires)
+	return nil
 }
 
 // subscriptions gives a copy of the session's subscriptions.
@@ -116,11 +130,10 @@ func merge(have, more []device.Subscription) []device.Subscription {
 }
 
 // Take gives the results of finished operations. See device.Session.
-func (s *session) Take(dst []device.Delivery, room device.Room) []device.Delivery {
+func (s *session) Take(dst []device.Delivery, _ device.Room) []device.Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(len(s.results), len(dst), max(room.Messages, 0))
-	copy(dst, s.results[:n])
+	n := copy(dst, s.results)
 	s.results = s.results[n:]
 	if len(s.results) == 0 {
 		s.results = nil

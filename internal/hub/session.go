@@ -22,6 +22,7 @@ type session struct {
 	seat   *presence.Seat
 	wake   func()
 	will   *iot.Raw // nil if none
+	host   string   // as the client wrote it
 
 	// owned by the transport's owner
 
@@ -61,7 +62,7 @@ func newSession(h *Hub, hello device.Hello, proof device.Proof, wake func()) *se
 			Identity: hello.Identity, Opened: h.now(), Clean: hello.Clean,
 			Client: hello.Client, Proof: proof, Conn: hello.Conn,
 		},
-		wake: wake,
+		wake: wake, host: hello.Host,
 	}
 	if hello.Will != nil {
 		w := *hello.Will
@@ -149,7 +150,7 @@ func (s *session) Afterlife(a device.Afterlife) {
 	e := s.ended.Load()
 	displaced := e != nil && e.ending.By != nil
 	if displaced && s.hub.afterlives != nil && !s.after.Swap(true) {
-		s.hub.afterlives.Afterlife(s.party.Conn.ID, a)
+		s.hub.afterlives.Afterlife(s.party.Identity, s.party.Epoch, a)
 	}
 }
 
@@ -206,6 +207,8 @@ func goodbyeCode(why device.Goodbye) (fault.Code, string) {
 		return fault.GenericBadRequest, orElse(why.Detail, "the client broke the protocol")
 	case device.GoodbyeShutdown:
 		return fault.ConnectionForcefullyClosed, orElse(why.Detail, "the hub is stopping")
+	case device.GoodbyeExpired:
+		return fault.IotHubUnauthorized, orElse(why.Detail, "the shared access token expired")
 	case device.GoodbyeEnded:
 	}
 	return fault.ServerError, orElse(why.Detail, "the session ended")

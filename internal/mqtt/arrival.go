@@ -25,11 +25,7 @@ import (
 // bounds the arrival only, which is over in 30 s: whoever is admitted lives until the
 // lot shuts down.
 func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate) {
-	if !s.gate.try() {
-		_ = nc.Close()
-		return
-	}
-	leave, ok := s.gate.enter(facts.Remote.Addr())
+	leave, ok := s.door.Enter(facts.Remote.Addr())
 	if !ok {
 		_ = nc.Close()
 		return
@@ -38,10 +34,9 @@ func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, cer
 	s.serve(ctx, nc, facts, certs, leave)
 }
 
-// serve is Serve for a peer that has passed the gate; admitted is called when it is
-// authenticated.
+// serve is Serve for a peer that has come through the door. It is a park.Serve.
 func (s *Server) serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate, admitted func()) {
-	c, err := s.lot.Admit(nc, &facts.Traffic)
+	c, err := s.door.Lot().Admit(nc, &facts.Traffic)
 	if err != nil {
 		_ = nc.Close()
 		return
@@ -79,13 +74,10 @@ func (a *arrival) admit(ctx context.Context, nc net.Conn) (m *machine, leftover,
 			m, leftover, last = nil, nil, nil
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, arriveWithin)
+	ctx, cancel := context.WithTimeout(ctx, park.ArriveWithin)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
+	_ = nc.SetReadDeadline(time.Now().Add(park.ArriveWithin)) // a socket that refuses fails at the first read
 	connect, leftover, err := a.read(nc)
-	if !stop() { // the deadline is set, or about to be: it must not hit the conversation
-		err = context.Cause(ctx)
-	}
 	if err != nil {
 		return nil, nil, a.refuse(ctx, err)
 	}
@@ -100,13 +92,13 @@ func (a *arrival) admit(ctx context.Context, nc net.Conn) (m *machine, leftover,
 // errNotConnect: the first packet is another one.
 var errNotConnect = errors.New("the first packet is not a CONNECT [MQTT-3.1.0-1]")
 
-// read reads until there is a whole CONNECT, never more than maxArrival bytes, and gives
+// read reads until there is a whole CONNECT, never more than park.MaxArrival bytes, and gives
 // what came behind it.
 func (a *arrival) read(nc net.Conn) (connect mqttwire.Connect, leftover []byte, err error) {
 	buf := make([]byte, arrivalBuffer)
 	for w := 0; ; {
 		if w == len(buf) {
-			buf = append(buf, make([]byte, min(len(buf), maxArrival-len(buf)))...)
+			buf = append(buf, make([]byte, min(len(buf), park.MaxArrival-len(buf)))...)
 		}
 		n, err := nc.Read(buf[w:])
 		w += n
@@ -114,7 +106,7 @@ func (a *arrival) read(nc net.Conn) (connect mqttwire.Connect, leftover []byte, 
 		if w > 0 && mqttwire.Type(buf[0]>>4) != mqttwire.TypeConnect {
 			return mqttwire.Connect{}, nil, errNotConnect
 		}
-		f, used, splitErr := mqttwire.Split(buf[:w], maxArrival)
+		f, used, splitErr := mqttwire.Split(buf[:w], park.MaxArrival)
 		switch {
 		case splitErr == nil:
 			connect, err = f.Connect()

@@ -37,7 +37,11 @@ func newHarbour(t *testing.T) *harbour {
 	config := authority.TLSConfig()
 	h := &harbour{t: t, core: hubtest.NewCore(hubtest.Script{})}
 	lot := park.New(park.Config{})
-	server, err := New(Config{Core: h.core, Lot: lot})
+	door, err := park.NewDoor(park.DoorConfig{Lot: lot})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := New(Config{Core: h.core, Door: door})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,13 +7,6 @@ import (
 )
 
 const (
-	// maxArrival is how many raw bytes a peer may send until its CONNECT is answered: the
-	// TLS handshake with a client's certificate chain, and the CONNECT itself.
-	maxArrival = 32 * 1024
-
-	// arriveWithin is how long a peer may take from accept until its CONNECT is answered.
-	arriveWithin = 30 * time.Second
-
 	// arrivalBuffer is what a CONNECT is first read into, in bytes; with a token it is about 500.
 	arrivalBuffer = 1024
 
@@ -63,15 +56,4 @@ const (
 	// silenceCeiling is the longest silence of a connection, whatever keep-alive it asked
 	// for, also none (Azure: 29.45 minutes).
 	silenceCeiling = 1767 * time.Second
-
-	// defaultArriving bounds peers that are not yet authenticated, all together: 64 MiB at
-	// 24 kB each. Beyond, accepting pauses.
-	defaultArriving = 2_700
-
-	// defaultArrivingPerAddress bounds them per address (IPv6: per /64).
-	defaultArrivingPerAddress = 1_024
-
-	// firstPause and longestPause bound the wait after a failed accept, doubled each time.
-	firstPause   = 5 * time.Millisecond
-	longestPause = time.Second
 )

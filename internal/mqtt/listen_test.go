@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,6 +16,7 @@ import (
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/hubtest"
 	"github.com/berth-iot/berth/internal/mqttwire"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 // logged is a logger and what it wrote.
@@ -43,7 +43,7 @@ func (l *lines) String() string {
 }
 
 // listen runs Listen until the test ends and gives the listener.
-func (w *world) listen(handshake Handshake) *pipes {
+func (w *world) listen(handshake park.Handshake) *pipes {
 	w.t.Helper()
 	ln := newPipes()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -70,7 +70,7 @@ func TestListen(t *testing.T) {
 		p := w.dialTo(ln)
 		p.send(connect("dev1", nil))
 		p.expect(mqttwire.Connack{})
-		time.Sleep(arriveWithin + time.Second) // the arrival's deadline is lifted
+		time.Sleep(park.ArriveWithin + time.Second) // the arrival's deadline is lifted
 		p.send(mqttwire.Pingreq{})
 		p.expect(mqttwire.Pingresp{})
 	})
@@ -91,8 +91,8 @@ func TestSilentAfterAccept(t *testing.T) {
 			if got := w.dialTo(ln).rest(); len(got) > 0 {
 				t.Errorf("read %x", got)
 			}
-			if took := time.Since(start); took != arriveWithin {
-				t.Errorf("closed after %v, want %v", took, arriveWithin)
+			if took := time.Since(start); took != park.ArriveWithin {
+				t.Errorf("closed after %v, want %v", took, park.ArriveWithin)
 			}
 		}
 		// The handshake's time counts: 20 s for it leave 10 for the CONNECT.
@@ -103,8 +103,8 @@ func TestSilentAfterAccept(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.rest()
-		if took := time.Since(start); took != arriveWithin {
-			t.Errorf("closed after %v, want %v", took, arriveWithin)
+		if took := time.Since(start); took != park.ArriveWithin {
+			t.Errorf("closed after %v, want %v", took, park.ArriveWithin)
 		}
 	})
 }
@@ -124,8 +124,8 @@ func TestArrivalBudget(t *testing.T) {
 		})
 		p := w.dialTo(ln)
 		n, err := p.Write(make([]byte, 1<<20))
-		if err == nil || n != maxArrival || taken != maxArrival {
-			t.Errorf("%d bytes taken, %d read, %v; want %d", n, taken, err, maxArrival)
+		if err == nil || n != park.MaxArrival || taken != park.MaxArrival {
+			t.Errorf("%d bytes taken, %d read, %v; want %d", n, taken, err, park.MaxArrival)
 		}
 
 		admitted := w.dialTo(w.listen(plain)) // lifted for who is authenticated
@@ -138,95 +138,11 @@ func TestArrivalBudget(t *testing.T) {
 	})
 }
 
-// A failing accept is repeated, slower and slower, and disturbs nobody.
-func TestAcceptFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log, text := logged()
-		w := newWorld(t, hubtest.Script{}, Config{Logger: log})
-		ln := w.listen(plain)
-		p := w.dialTo(ln)
-		p.send(connect("dev1", nil))
-		p.expect(mqttwire.Connack{})
-		start := time.Now()
-		for range 10 {
-			ln.fails <- errors.New("accept: too many open files")
-		}
-		q := w.dialTo(ln)
-		if took := time.Since(start); took < 2*time.Second || took > 4*time.Second {
-			t.Errorf("ten failures took %v", took)
-		}
-		q.send(connect("dev2", nil))
-		q.expect(mqttwire.Connack{})
-		p.send(mqttwire.Pingreq{})
-		p.expect(mqttwire.Pingresp{})
-		if n := len(w.server.gate.places); n != 1 { // the loop's own, for the next
-			t.Errorf("%d places taken, want 1", n)
-		}
-		if !bytes.Contains([]byte(text.String()), []byte("too many open files")) {
-			t.Error("the failure is not in the log")
-		}
-	})
-}
-
-// One address may have its share of strangers inside, and no more.
-func TestStrangersPerAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, hubtest.Script{}, Config{MaxArrivingPerAddress: 2})
-		ln := w.listen(plain)
-		one := w.dialTo(ln)
-		w.dialTo(ln)
-		start := time.Now()
-		if got := w.dialTo(ln).rest(); len(got) > 0 || time.Since(start) > 0 {
-			t.Errorf("the third read %x after %v, want the end at once", got, time.Since(start))
-		}
-		one.send(connect("dev1", nil)) // who is authenticated is no stranger
-		one.expect(mqttwire.Connack{})
-		three := w.dialTo(ln)
-		three.send(connect("dev2", nil))
-		three.expect(mqttwire.Connack{})
-	})
-}
-
-// With as many strangers inside as there may be, accepting pauses.
-func TestStrangersTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, hubtest.Script{}, Config{MaxArriving: 2})
-		ln := w.listen(plain)
-		one := w.dialTo(ln)
-		w.dialTo(ln)
-		here, there := net.Pipe()
-		select {
-		case ln.conns <- here:
-			t.Error("accepted beyond the bound")
-		case <-time.After(time.Second):
-		}
-		one.send(connect("dev1", nil))
-		one.expect(mqttwire.Connack{})
-		ln.conns <- here
-		three := &peer{Conn: there, t: t}
-		three.send(connect("dev2", nil))
-		three.expect(mqttwire.Connack{})
-		_ = there.Close()
-	})
-}
-
 func TestListenReportsAClosedListener(t *testing.T) {
 	w := newWorld(t, hubtest.Script{}, Config{})
 	ln := newPipes()
 	_ = ln.Close()
 	if err := w.server.Listen(t.Context(), ln, plain); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Listen = %v, want net.ErrClosed", err)
-	}
-}
-
-func TestNetworkOfAnAddress(t *testing.T) {
-	for in, want := range map[string]string{
-		"10.1.2.3": "10.1.2.3", "::ffff:10.1.2.3": "10.1.2.3",
-		"2001:db8::1": "2001:db8::", "2001:db8::ffff:0:1": "2001:db8::", "2001:db8:0:1::1": "2001:db8:0:1::",
-		"fe80::1%eth0": "fe80::",
-	} {
-		if got := network(netip.MustParseAddr(in)); got.String() != want {
-			t.Errorf("%s: %v, want %s", in, got, want)
-		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-iot/berth/internal/hubtest"
 	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/mqttwire"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 func TestConnectPublishDisconnect(t *testing.T) {
@@ -103,8 +104,8 @@ func TestRefusedConnects(t *testing.T) {
 					t.Errorf("read %x, want %x and the end", got, want)
 				}
 				synctest.Wait()
-				if w.lot.Len() != 0 || len(w.server.gate.places) != 0 {
-					t.Errorf("%d connections, %d places kept", w.lot.Len(), len(w.server.gate.places))
+				if w.lot.Len() != 0 || w.door.Strangers() != 0 {
+					t.Errorf("%d connections, %d places kept", w.lot.Len(), w.door.Strangers())
 				}
 				if n := w.core.Opened(); n != 0 {
 					t.Errorf("%d sessions", n)
@@ -183,8 +184,8 @@ func TestArrivalDeadline(t *testing.T) {
 			if got := p.rest(); len(got) > 0 {
 				t.Errorf("read %x before a CONNECT", got)
 			}
-			if took := time.Since(start); took != arriveWithin {
-				t.Errorf("closed after %v, want %v", took, arriveWithin)
+			if took := time.Since(start); took != park.ArriveWithin {
+				t.Errorf("closed after %v, want %v", took, park.ArriveWithin)
 			}
 		}
 	})
@@ -201,8 +202,8 @@ func TestOpenThatHangs(t *testing.T) {
 		start := time.Now()
 		p.send(connect("dev1", nil))
 		p.expect(mqttwire.Connack{Code: mqttwire.RefusedUnavailable})
-		if took := time.Since(start); took != arriveWithin {
-			t.Errorf("answered after %v, want %v", took, arriveWithin)
+		if took := time.Since(start); took != park.ArriveWithin {
+			t.Errorf("answered after %v, want %v", took, park.ArriveWithin)
 		}
 	})
 }
@@ -469,7 +470,7 @@ func TestShutdownFlushes(t *testing.T) {
 // A lot or a gate that is full closes, and keeps nothing.
 func TestFullHouse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, hubtest.Script{}, Config{MaxArriving: 1})
+		w := newWorldBehind(t, hubtest.Script{}, Config{}, park.DoorConfig{MaxArriving: 1})
 		first := w.dial()
 		synctest.Wait()
 		if got := w.dial().rest(); len(got) > 0 {
@@ -487,7 +488,7 @@ func TestFullHouse(t *testing.T) {
 	})
 }
 
-func TestServerNeedsCoreAndLot(t *testing.T) {
+func TestServerNeedsCoreAndDoor(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("no error")
 	}

@@ -24,14 +24,26 @@ type world struct {
 	t      *testing.T
 	core   *hubtest.Core
 	lot    *park.Lot
+	door   *park.Door
 	server *Server
 	peers  sync.WaitGroup
 }
 
 func newWorld(t *testing.T, script hubtest.Script, cfg Config) *world {
 	t.Helper()
+	return newWorldBehind(t, script, cfg, park.DoorConfig{})
+}
+
+// newWorldBehind is newWorld with a door of one's own.
+func newWorldBehind(t *testing.T, script hubtest.Script, cfg Config, door park.DoorConfig) *world {
+	t.Helper()
 	w := &world{t: t, core: hubtest.NewCore(script), lot: park.New(park.Config{})}
-	cfg.Core, cfg.Lot = w.core, w.lot
+	door.Lot = w.lot
+	var err error
+	if w.door, err = park.NewDoor(door); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Core, cfg.Door = w.core, w.door
 	server, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

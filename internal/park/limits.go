@@ -3,6 +3,37 @@ package park
 import "time"
 
 const (
+	// MaxArrival is how many raw bytes a peer may send until it is authenticated: the TLS
+	// handshake with a client's certificate chain, and the protocol's first words.
+	MaxArrival = 32 * 1024
+
+	// ArriveWithin is how long a peer may take from accept until it is authenticated.
+	ArriveWithin = 30 * time.Second
+
+	// DefaultArriving bounds peers that are not yet authenticated, all together: 64 MiB at
+	// 24 kB each. Beyond, accepting pauses.
+	DefaultArriving = 2_700
+
+	// DefaultArrivingPerAddress bounds them per address (IPv6: per /64).
+	DefaultArrivingPerAddress = 1_024
+
+	// pressedFor is how long in all a peer may let us wait while there is no place left for
+	// others, and pressureEvery how often that is looked at.
+	pressedFor    = 5 * time.Second
+	pressureEvery = 100 * time.Millisecond
+
+	// firstPause and longestPause bound the wait after a failed accept, doubled each time.
+	firstPause   = 5 * time.Millisecond
+	longestPause = time.Second
+
+	// eventsAtOnce is how many events are taken from the system, or the sweep, in one go.
+	eventsAtOnce = 128
+
+	// keptDescriptors is how many of the process's descriptors connections leave to others, the
+	// store above all, and at most which part of them.
+	keptDescriptors = 512
+	keptPart        = 8
+
 	// DefaultMaxConns is how many connections a lot holds unless told otherwise. The
 	// limit that bites first is the process's file descriptors.
 	DefaultMaxConns = 1_000_000
@@ -14,13 +45,38 @@ const (
 	// DefaultWriteTimeout is how long a peer may take to read what one turn wrote.
 	DefaultWriteTimeout = 20 * time.Second
 
-	// smallBuffer is what an idle connection reads into, in bytes: a ping or one small message.
+	// DefaultSpread is how long Shutdown takes at most to say goodbye to everybody, unless told
+	// otherwise; spacing is how much of it one connection is worth, and dismissEvery its step.
+	DefaultSpread = 3 * time.Second
+	spacing       = time.Millisecond
+	dismissEvery  = 10 * time.Millisecond
+
+	// smallBuffer is what an idle connection on the plain path reads into, in bytes: a ping or
+	// one small message.
 	smallBuffer = 512
 
-	// bigBuffer is what a busy connection reads into, in bytes: one full TLS record.
+	// bigBuffer is what a busy or a parked connection reads into, in bytes: one full TLS record.
 	bigBuffer = 16 * 1024
 
-	// keptOut is the largest output buffer an idle connection keeps, in bytes.
+	// deskOut is the largest output buffer that is lent again, in bytes.
+	deskOut = 64 * 1024
+
+	// trimAfter is how long a connection is silent before the buffers of its TLS are let go.
+	trimAfter = 10 * time.Second
+
+	// fineTick is how late the sweep may be; coarseTick the same for a time further away than
+	// coarseFrom, as keep-alives are.
+	fineTick   = 250 * time.Millisecond
+	coarseTick = time.Second
+	coarseFrom = time.Minute
+
+	// floodFrom is how many connections have to come or go before the memory they needed is
+	// given back to the system, once no more than calmMoves did so within calmFor.
+	floodFrom = 500
+	calmMoves = 50
+	calmFor   = time.Minute
+
+	// keptOut is the largest output buffer an idle connection on the plain path keeps, in bytes.
 	keptOut = 512
 
 	// lingerFor and lingerBytes bound the wait for the peer's own close after ours: closing

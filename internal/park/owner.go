@@ -1,9 +1,6 @@
 package park
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"runtime"
 	"sync"
 	"time"
@@ -12,10 +9,10 @@ import (
 // owner runs one conversation on the plain path: itself one goroutine, and a reader
 // that may read only into room the owner gives it. That hand-over is the back-pressure.
 type owner struct {
+	dialog
+
 	// fixed
 
-	c    *Conn
-	conv Conversation
 	room chan []byte   // to the reader: where to read; closed to end it, or to make it the probe
 	got  chan readings // from the reader
 	slow *time.Timer   // runs impatient when a write takes long; nil: the conversation is not Observed
@@ -24,17 +21,11 @@ type owner struct {
 
 	// owned by run
 
-	in       input
-	turn     Turn
-	out      []byte
-	timer    *time.Timer
-	armed    time.Time // when the timer fires; zero if it does not
-	reading  bool      // the reader holds the room
-	woken    bool
-	stopping bool
-	ended    error // what the reader met; acted on once the conversation has had the input
-	met      error // the same, as it came
-	written  error // what a write met
+	in      input
+	last    Turn // its output is used again
+	timer   *time.Timer
+	armed   time.Time // when the timer fires; zero if it does not
+	reading bool      // the reader holds the room
 
 	// owned by run, and by the reader once room is closed
 
@@ -51,11 +42,10 @@ type readings struct {
 
 func newOwner(c *Conn, conv Conversation, leftover []byte) *owner {
 	o := &owner{
-		c:    c,
-		conv: conv,
-		room: make(chan []byte, 1),
-		got:  make(chan readings, 1),
-		in:   input{pool: &c.lot.buffers, max: c.lot.cfg.MaxPacket},
+		dialog: dialog{c: c, conv: conv},
+		room:   make(chan []byte, 1),
+		got:    make(chan readings, 1),
+		in:     input{pool: &c.lot.buffers, max: c.lot.cfg.MaxPacket},
 	}
 	o.in.buf = o.in.small[:]
 	if len(leftover) > smallBuffer {
@@ -77,9 +67,20 @@ func (o *owner) run() {
 	o.wg.Go(o.read)
 	why := o.serve()
 	o.timer.Stop()
-	if o.finish(why) {
+	probe, how := o.finish(why, o.in.unread())
+	if probe != nil {
+		_ = o.c.nc.SetReadDeadline(probe.shut.Add(probeFor)) // a socket that refuses fails at the next read
+		o.c.lot.lookout.enter(probe)
+		o.probe, o.conv, o.last = probe, nil, Turn{}
 		close(o.room)
 		return
+	}
+	switch how {
+	case linger:
+		o.linger()
+	case abort:
+		o.c.abort()
+	case closed:
 	}
 	close(o.room)
 	_ = o.c.nc.Close()
@@ -114,16 +115,13 @@ func (o *owner) serve() error {
 		if err := o.takeTurn(); err != nil {
 			return err
 		}
-		if o.turn.More {
+		if o.more {
 			runtime.Gosched()
 			o.poll()
 			continue
 		}
-		if o.ended != nil && (!o.turn.Paused || len(o.in.unread()) == 0) {
-			return o.ended
-		}
-		if o.stopping && !o.turn.Paused {
-			return ErrShutdown
+		if why := o.done(len(o.in.unread())); why != nil {
+			return why
 		}
 		if err := o.offer(); err != nil {
 			return err
@@ -137,33 +135,21 @@ func (o *owner) serve() error {
 
 // takeTurn calls the conversation once and writes what it said.
 func (o *owner) takeTurn() error {
-	now := time.Now()
-	last := o.turn.Deadline
-	o.turn = Turn{
-		Now: now, In: o.in.unread(), Woken: o.woken, Stopping: o.stopping, Out: o.out[:0],
-		Expired: !last.IsZero() && !now.Before(last),
-	}
-	o.woken = false
-	err := o.c.lot.guarded(func() error { return o.conv.Turn(&o.turn) })
-	if used := o.turn.Used; used < 0 || used > len(o.turn.In) {
-		return fmt.Errorf("park: a turn used %d of %d bytes", used, len(o.turn.In))
-	}
-	o.in.consume(o.turn.Used)
-	o.turn.In = nil
-	o.written = o.write(now, o.turn.Out)
-	o.out, o.turn.Out = o.turn.Out, nil
-	if cap(o.out) > keptOut && len(o.out) < keptOut {
-		o.out = nil // the burst that needed it is over
-	}
-	if err == nil {
+	err := o.turn(&o.last, o.in.unread())
+	o.in.consume(o.last.Used)
+	o.last.In = nil
+	if o.written = o.write(o.last.Now, o.last.Out); err == nil {
 		err = o.written
+	}
+	if cap(o.last.Out) > keptOut && len(o.last.Out) < keptOut {
+		o.last.Out = nil // the burst that needed it is over
 	}
 	return err
 }
 
 // offer hands the reader its room, unless it has it, or should not read now.
 func (o *owner) offer() error {
-	if mayRead := !o.reading && !o.turn.Paused && !o.stopping && o.ended == nil; !mayRead {
+	if o.reading || !o.mayRead() {
 		return nil
 	}
 	room, err := o.in.room()
@@ -179,7 +165,7 @@ func (o *owner) offer() error {
 // that fires before a deadline that has moved on is armed again, which spares a busy
 // connection one reset a turn.
 func (o *owner) arm() {
-	at := o.turn.Deadline
+	at := o.deadline
 	if at.IsZero() || (!o.armed.IsZero() && !at.Before(o.armed)) {
 		return
 	}
@@ -189,27 +175,21 @@ func (o *owner) arm() {
 
 // wait blocks until there is reason for a turn. An error ends the connection at once.
 func (o *owner) wait() error {
-	stop := o.c.lot.stop
-	if o.stopping {
-		stop = nil
-	}
 	for {
 		select {
 		case r := <-o.got:
 			o.received(r)
 			return nil
-		case <-o.c.wake:
-			o.woken = true
-			return nil
-		case <-stop:
-			o.stop()
-			return nil
+		case <-o.c.poke:
+			if o.note() {
+				return nil
+			}
 		case <-o.timer.C:
 			o.armed = time.Time{}
 			if o.stopping {
 				return ErrShutdown
 			}
-			if at := o.turn.Deadline; !at.IsZero() && !time.Now().Before(at) {
+			if at := o.deadline; !at.IsZero() && !time.Now().Before(at) {
 				return nil
 			}
 			o.arm()
@@ -224,27 +204,20 @@ func (o *owner) poll() {
 		o.received(r)
 	default:
 	}
-	select {
-	case <-o.c.wake:
-		o.woken = true
-	default:
-	}
-	if o.stopping {
-		return
-	}
-	select {
-	case <-o.c.lot.stop:
-		o.stop()
-	default:
-	}
+	o.note()
 }
 
-// stop begins the last turns: from here the timer means that they are over.
-func (o *owner) stop() {
-	o.stopping = true
-	o.turn.Deadline = time.Time{}
-	o.armed = time.Now().Add(stopGrace)
-	o.timer.Reset(stopGrace)
+// note takes in what has happened and reports whether there was anything. When the lot
+// shuts down the last turns begin, and from here the timer means that they are over.
+func (o *owner) note() bool {
+	bits := o.c.happened.Swap(0)
+	o.woken = o.woken || bits&woken != 0
+	if bits&stopping != 0 && !o.stopping {
+		o.stop()
+		o.armed = time.Now().Add(stopGrace)
+		o.timer.Reset(stopGrace)
+	}
+	return bits != 0
 }
 
 func (o *owner) received(r readings) {
@@ -253,11 +226,5 @@ func (o *owner) received(r readings) {
 	o.in.landed(r.n)
 	if r.n > 0 {
 		o.c.meter.In(time.Now(), r.n)
-	}
-	switch {
-	case errors.Is(r.err, io.EOF):
-		o.ended = ErrPeerClosed
-	case r.err != nil:
-		o.ended = r.err
 	}
 }

@@ -16,42 +16,19 @@ import (
 	"time"
 )
 
-// open admits one end of a pipe, runs k on it in its own goroutine, and gives the other.
-// It wants a synctest bubble.
-func open(t *testing.T, lot *Lot, k *talk) (peer net.Conn, c *Conn) {
-	t.Helper()
-	here, peer := net.Pipe()
-	c, err := lot.Admit(here, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { c.Run(k, nil) })
-	t.Cleanup(func() {
-		_ = peer.Close()
-		_ = lot.Shutdown(context.Background())
-		wg.Wait()
-	})
-	synctest.Wait() // it runs, and has had its first turn
-	return peer, c
-}
-
 func TestEveryByteArrivesWholeAndInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		rnd := rand.New(rand.NewPCG(1, 2))
 		sent := make([]byte, 256*1024)
 		for i := range sent {
 			sent[i] = byte(rnd.Uint32())
 		}
-		here, peer := net.Pipe()
+		here, peer := p.wire()
 		meter := new(tally)
-		c, err := New(Config{}).Admit(here, meter)
-		if err != nil {
-			t.Fatal(err)
-		}
 		k := newTalk(nil)
+		admit(t, p.lot(Config{}), here, meter, k, sent[:1023])
 		var wg sync.WaitGroup
-		wg.Go(func() { c.Run(k, sent[:1023]) })
 		wg.Go(func() {
 			for rest := sent[1023:]; len(rest) > 0; {
 				n := min(1+rnd.IntN(40_000), len(rest))
@@ -68,6 +45,7 @@ func TestEveryByteArrivesWholeAndInOrder(t *testing.T) {
 		}
 		_ = peer.Close()
 		wg.Wait()
+		synctest.Wait()
 		if !bytes.Equal(got, sent) {
 			t.Error("the echo differs from what was sent")
 		}
@@ -81,18 +59,22 @@ func TestEveryByteArrivesWholeAndInOrder(t *testing.T) {
 }
 
 func TestWakeBeforeRunAndCoalescing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		here, peer := net.Pipe()
-		c, err := New(Config{}).Admit(here, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 10 {
-			c.Wake()
-		}
-		k := newTalk(nil)
-		var wg sync.WaitGroup
-		wg.Go(func() { c.Run(k, nil) })
+	bothPaths(t, func(p path) {
+		t := p.T
+		here, peer := p.wire()
+		lot, k := p.lot(Config{}), newTalk(nil)
+		var c *Conn
+		wait := serve(t, lot, here, func(nc net.Conn) {
+			var err error
+			if c, err = lot.Admit(nc, nil); err != nil {
+				t.Error(err)
+				return
+			}
+			for range 10 {
+				c.Wake()
+			}
+			c.Run(k, nil)
+		})
 		synctest.Wait()
 		if _, woken := k.counts(); woken != 1 {
 			t.Errorf("%d woken turns after 10 wakes before Run, want 1", woken)
@@ -103,14 +85,16 @@ func TestWakeBeforeRunAndCoalescing(t *testing.T) {
 			t.Errorf("%d woken turns, want 2", woken)
 		}
 		_ = peer.Close()
-		wg.Wait()
+		wait()
+		synctest.Wait()
 		c.Wake() // after the end: harmless
 	})
 }
 
 // Paused is back-pressure: the peer's writes stop being taken until a wake.
 func TestPausedStopsReading(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		var k *talk
 		k = newTalk(func(turn *Turn) error {
 			if len(turn.In) >= packet && !turn.Woken {
@@ -123,7 +107,7 @@ func TestPausedStopsReading(t *testing.T) {
 			k.mu.Unlock()
 			return nil
 		})
-		peer, c := open(t, New(Config{}), k)
+		peer, c := p.open(t, p.lot(Config{}), k)
 		var wrote sync.WaitGroup
 		done := make(chan struct{})
 		wrote.Go(func() {
@@ -171,9 +155,12 @@ func (f *farewell) Read(p []byte) (int, error) {
 	return n, io.EOF
 }
 
+func (f *farewell) CloseWrite() error { return nil }
+
 // What the peer sent before it closed is handled, also if it has to wait.
 func TestInputBeforeCloseSurvivesPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	survives := func(t *testing.T, lot *Lot, here, peer net.Conn) {
+		t.Helper()
 		var k *talk
 		k = newTalk(func(turn *Turn) error {
 			if turn.Paused = len(turn.In) > 0 && !turn.Woken; !turn.Paused {
@@ -182,13 +169,7 @@ func TestInputBeforeCloseSurvivesPause(t *testing.T) {
 			}
 			return nil
 		})
-		here, peer := net.Pipe()
-		c, err := New(Config{}).Admit(&farewell{here, []byte("lastword")}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var wg sync.WaitGroup
-		wg.Go(func() { c.Run(k, nil) })
+		c := admit(t, lot, here, nil, k, nil)
 		synctest.Wait()
 		select {
 		case why := <-k.closed:
@@ -196,19 +177,37 @@ func TestInputBeforeCloseSurvivesPause(t *testing.T) {
 		default:
 		}
 		c.Wake()
-		wg.Wait()
+		why := <-k.closed
 		if got := string(k.seen); got != "lastword" {
 			t.Errorf("seen %q, want lastword", got)
 		}
-		if why := <-k.closed; !errors.Is(why, ErrPeerClosed) {
+		if !errors.Is(why, ErrPeerClosed) {
 			t.Errorf("Closed(%v), want ErrPeerClosed", why)
 		}
 		_ = peer.Close()
+	}
+	bothPaths(t, func(p path) {
+		t := p.T
+		here, peer := p.wire()
+		go func() {
+			if _, err := peer.Write([]byte("lastword")); err != nil {
+				t.Error(err)
+			}
+			_ = peer.Close()
+		}()
+		survives(t, p.lot(Config{}), here, peer)
+	})
+	t.Run("together", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			here, peer := net.Pipe()
+			survives(t, New(Config{}), &farewell{here, []byte("lastword")}, peer)
+		})
 	})
 }
 
 func TestDeadlines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		start := time.Now()
 		var expired []time.Duration
 		k := newTalk(func(turn *Turn) error {
@@ -222,7 +221,7 @@ func TestDeadlines(t *testing.T) {
 			turn.Deadline = turn.Now.Add(10 * time.Second)
 			return nil
 		})
-		peer, _ := open(t, New(Config{}), k)
+		peer, _ := p.open(t, p.lot(Config{}), k)
 		for range 3 { // each packet moves the deadline
 			time.Sleep(6 * time.Second)
 			if _, err := peer.Write([]byte("x")); err != nil {
@@ -237,13 +236,14 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestPeerThatDoesNotReadIsCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		start := time.Now()
 		k := newTalk(func(turn *Turn) error {
-			turn.Out = append(turn.Out, "hello"...)
+			turn.Out = append(turn.Out, make([]byte, 2*bufferOf)...)
 			return nil
 		})
-		open(t, New(Config{}), k)
+		p.open(t, p.lot(Config{}), k)
 		why := <-k.closed
 		if !errors.Is(why, os.ErrDeadlineExceeded) {
 			t.Errorf("Closed(%v), want a deadline", why)
@@ -255,9 +255,10 @@ func TestPeerThatDoesNotReadIsCut(t *testing.T) {
 }
 
 func TestPanicDropsOneConnectionOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		var log bytes.Buffer
-		lot := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		lot := p.lot(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		bad := newTalk(func(turn *Turn) error {
 			if len(turn.In) > 0 {
 				_ = turn.In[len(turn.In)]
@@ -265,8 +266,8 @@ func TestPanicDropsOneConnectionOnly(t *testing.T) {
 			return nil
 		})
 		good := newTalk(nil)
-		badPeer, _ := open(t, lot, bad)
-		goodPeer, _ := open(t, lot, good)
+		badPeer, _ := p.open(t, lot, bad)
+		goodPeer, _ := p.open(t, lot, good)
 		if _, err := badPeer.Write([]byte("xxxx")); err != nil {
 			t.Fatal(err)
 		}
@@ -290,13 +291,14 @@ func TestPanicDropsOneConnectionOnly(t *testing.T) {
 }
 
 func TestPacketBeyondTheLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		biggest := 0
 		k := newTalk(func(turn *Turn) error { // waits for a packet that never ends
 			biggest = max(biggest, len(turn.In))
 			return nil
 		})
-		peer, _ := open(t, New(Config{MaxPacket: 100_000}), k)
+		peer, _ := p.open(t, p.lot(Config{MaxPacket: 100_000}), k)
 		_, err := peer.Write(make([]byte, 1<<20))
 		if err == nil {
 			t.Error("a megabyte was read")
@@ -312,7 +314,8 @@ func TestPacketBeyondTheLimit(t *testing.T) {
 
 // A conversation that yields is called again without input, and hears of wakes in between.
 func TestMoreIsFair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		var c *Conn
 		turns := 0
 		k := newTalk(func(turn *Turn) error {
@@ -332,7 +335,7 @@ func TestMoreIsFair(t *testing.T) {
 			turn.Used, turn.More = 1, true
 			return nil
 		})
-		peer, conn := open(t, New(Config{}), k)
+		peer, conn := p.open(t, p.lot(Config{}), k)
 		c = conn
 		if _, err := peer.Write(make([]byte, 10)); err != nil {
 			t.Fatal(err)
@@ -345,13 +348,14 @@ func TestMoreIsFair(t *testing.T) {
 }
 
 func TestWordsBeforeAnErrorAreWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		over := errors.New("over")
 		k := newTalk(func(turn *Turn) error {
 			turn.Out = append(turn.Out, "bye"...)
 			return over
 		})
-		peer, _ := open(t, New(Config{}), k)
+		peer, _ := p.open(t, p.lot(Config{}), k)
 		got, err := io.ReadAll(peer)
 		if string(got) != "bye" || err != nil {
 			t.Errorf("read %q, %v; want bye and the end", got, err)
@@ -363,9 +367,10 @@ func TestWordsBeforeAnErrorAreWritten(t *testing.T) {
 }
 
 func TestTurnThatUsesTooMuchIsAnError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bothPaths(t, func(p path) {
+		t := p.T
 		k := newTalk(func(turn *Turn) error { turn.Used = len(turn.In) + 1; return nil })
-		open(t, New(Config{}), k)
+		p.open(t, p.lot(Config{}), k)
 		if why := <-k.closed; why == nil || !strings.Contains(why.Error(), "1 of 0") {
 			t.Errorf("Closed(%v)", why)
 		}
@@ -374,15 +379,16 @@ func TestTurnThatUsesTooMuchIsAnError(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	t.Run("says goodbye", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			lot := New(Config{})
+		bothPaths(t, func(p path) {
+			t := p.T
+			lot := p.lot(Config{})
 			k := newTalk(func(turn *Turn) error {
 				if turn.Stopping {
 					turn.Out = append(turn.Out, "bye"...)
 				}
 				return nil
 			})
-			peer, _ := open(t, lot, k)
+			peer, _ := p.open(t, lot, k)
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				if err := lot.Shutdown(t.Context()); err != nil {
@@ -406,42 +412,45 @@ func TestShutdown(t *testing.T) {
 		})
 	})
 	t.Run("waits for what the conversation waits for", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			lot := New(Config{})
+		bothPaths(t, func(p path) {
+			t := p.T
+			lot := p.lot(Config{})
 			k := newTalk(func(turn *Turn) error {
 				turn.Paused = turn.Stopping && !turn.Woken
 				return nil
 			})
-			_, c := open(t, lot, k)
+			_, c := p.open(t, lot, k)
 			time.AfterFunc(time.Second, c.Wake)
 			start := time.Now()
 			if err := lot.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(start); took != time.Second {
-				t.Errorf("took %v, want 1s", took)
+			if took, want := time.Since(start), time.Second+lingerFor; took != want {
+				t.Errorf("took %v, want %v", took, want)
 			}
 		})
 	})
 	t.Run("but not for long", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			lot := New(Config{})
+		bothPaths(t, func(p path) {
+			t := p.T
+			lot := p.lot(Config{})
 			k := newTalk(func(turn *Turn) error { turn.Paused = true; return nil })
-			open(t, lot, k)
+			p.open(t, lot, k)
 			start := time.Now()
 			if err := lot.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(start); took != stopGrace {
-				t.Errorf("took %v, want %v", took, stopGrace)
+			if took, want := time.Since(start), stopGrace+lingerFor; took != want {
+				t.Errorf("took %v, want %v", took, want)
 			}
 		})
 	})
 	t.Run("cuts at its context's end", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			lot := New(Config{})
-			k := newTalk(func(turn *Turn) error { turn.Out = append(turn.Out, "unread"...); return nil })
-			open(t, lot, k)
+		bothPaths(t, func(p path) {
+			t := p.T
+			lot := p.lot(Config{})
+			k := newTalk(func(turn *Turn) error { turn.Out = append(turn.Out, make([]byte, 2*bufferOf)...); return nil })
+			p.open(t, lot, k)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if err := lot.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -451,24 +460,26 @@ func TestShutdown(t *testing.T) {
 		})
 	})
 	t.Run("closes who has not arrived", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			lot := New(Config{})
-			here, peer := net.Pipe()
-			c, err := lot.Admit(here, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				if _, err := here.Read(make([]byte, 1)); err == nil {
+		bothPaths(t, func(p path) {
+			t := p.T
+			lot := p.lot(Config{})
+			here, peer := p.wire()
+			wait := serve(t, lot, here, func(nc net.Conn) {
+				c, err := lot.Admit(nc, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := nc.Read(make([]byte, 1)); err == nil {
 					t.Error("the arrival reads on")
 				}
 				c.Leave(nil)
 			})
+			synctest.Wait()
 			if err := lot.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
-			wg.Wait()
+			wait()
 			_ = peer.Close()
 		})
 	})

@@ -14,17 +14,20 @@ import (
 )
 
 // probe watches the peer of a conversation that is over. It holds a socket whose write
-// side is shut, and one goroutine, until the peer's end, probeFor or probeBytes.
+// side is shut, until the peer's end, probeFor or probeBytes. On the parked path it is
+// the stage of that socket; on the plain path it holds one goroutine.
 type probe struct {
 	// fixed
 
 	c        *Conn
+	s        *socket // nil: the plain path
+	until    int64   // on the parked path: when to give up, in the lot's time
 	observer Observer
 	key      string
 	shut     time.Time // when our write side was shut
 	met      error     // what the read side had met before; nil: it is still open
 
-	// owned by the reader
+	// owned by the owner, or by the reader
 
 	life device.Afterlife
 
@@ -40,12 +43,30 @@ type probe struct {
 // cut ends the probe early. It may be called by any goroutine, at any time.
 func (p *probe) cut() {
 	p.ended.Store(true)
+	if p.s != nil {
+		p.s.signal(woken)
+		return
+	}
 	_ = p.c.nc.SetReadDeadline(time.Unix(1, 0)) // a socket that refuses is closed
 }
 
 // run watches unless a read has met the end already (err), reports and closes the
 // socket.
-func (p *probe) run(err error) {
+func (p *probe) run(err error) { p.finish(p.listen(err)) }
+
+// step listens to what has come; it reports and closes the socket when that is all.
+func (p *probe) step(s *socket, bits uint32) bool {
+	err := p.listen(nil)
+	if errors.Is(err, errNothing) && bits&cut == 0 && !p.ended.Load() && s.lot.now() < p.until {
+		s.wakeAt(p.until)
+		return false
+	}
+	p.finish(err)
+	return true
+}
+
+// listen reads until something ends that, unless it has ended already.
+func (p *probe) listen(err error) error {
 	if p.met != nil {
 		err = p.met
 	}
@@ -55,6 +76,11 @@ func (p *probe) run(err error) {
 		n, err = p.c.nc.Read(buf[:])
 		p.heard(buf[:n])
 	}
+	return err
+}
+
+// finish reports what was seen and closes the socket; err is what ended listening.
+func (p *probe) finish(err error) {
 	p.judge(err)
 	p.c.lot.lookout.leave(p)
 	_ = p.c.lot.guarded(func() error { p.observer.Seen(p.life); return nil })

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -62,23 +61,19 @@ func (d *displaced) end(c *Conn) {
 	<-d.closed
 }
 
-// lets runs d on one end of a pipe that can close one side, and gives the other.
-func lets(t *testing.T, lot *Lot, d *displaced) (peer net.Conn, c *Conn) {
+// lets runs d on one end of a connection, and gives the other.
+func (p path) lets(t *testing.T, lot *Lot, d *displaced) (peer net.Conn, c *Conn) {
 	t.Helper()
-	here, peer := net.Pipe()
-	c, err := lot.Admit(&halves{Conn: here}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go c.Run(d, nil) // ends with the test's bubble, or its lot
-	return peer, c
+	here, peer := p.wire()
+	return peer, admit(t, lot, here, nil, d, nil)
 }
 
 // The observer hears what no turn has used, then what comes; only that is counted.
 func TestProbeHearsFromTheBorderOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d, lot := newDisplaced("a"), New(Config{})
-		peer, c := lets(t, lot, d)
+	bothPaths(t, func(p path) {
+		t := p.T
+		d, lot := newDisplaced("a"), p.lot(Config{})
+		peer, c := p.lets(t, lot, d)
 		if _, err := peer.Write([]byte("pingpi")); err != nil {
 			t.Fatal(err)
 		}
@@ -105,15 +100,16 @@ func TestProbeHearsFromTheBorderOn(t *testing.T) {
 
 // What was already known of the peer's end is told at once.
 func TestProbeOfAPeerThatIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d, lot := newDisplaced("a"), New(Config{})
-		here, peer := net.Pipe()
-		defer peer.Close()
-		c, err := lot.Admit(&halves{Conn: &farewell{here, []byte("last")}}, nil)
-		if err != nil {
+	bothPaths(t, func(p path) {
+		t := p.T
+		d, lot := newDisplaced("a"), p.lot(Config{})
+		here, peer := p.wire()
+		if p.name == "plain" {
+			here = &farewell{here, []byte("last")} // else its reader is not there to see the end
+		} else if _, err := peer.Write([]byte("last")); err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
+		_ = peer.Close()
 		d.turn = func(turn *Turn) error {
 			if len(turn.In) == 0 {
 				return nil
@@ -123,27 +119,27 @@ func TestProbeOfAPeerThatIsGone(t *testing.T) {
 			}
 			return io.EOF
 		}
-		wg.Go(func() { c.Run(d, nil) })
+		c := admit(t, lot, here, nil, d, nil)
 		synctest.Wait()
 		d.end(c)
 		if got, want := <-d.seen, (device.Afterlife{Kind: device.AfterlifeClosed}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		wg.Wait()
 	})
 }
 
 // Silence is found out after probeFor, and a peer that never stops after probeBytes.
 func TestProbeIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lot := New(Config{})
+	bothPaths(t, func(p path) {
+		t := p.T
+		lot := p.lot(Config{})
 		silent, loud := newDisplaced("silent"), newDisplaced("loud")
-		_, c := lets(t, lot, silent)
+		_, c := p.lets(t, lot, silent)
 		silent.end(c)
 		if got, want := <-silent.seen, (device.Afterlife{Kind: device.AfterlifeSilent, After: probeFor}); got != want {
 			t.Errorf("silent: got %+v, want %+v", got, want)
 		}
-		peer, c := lets(t, lot, loud)
+		peer, c := p.lets(t, lot, loud)
 		loud.end(c)
 		if _, err := peer.Write(make([]byte, 2*probeBytes)); err == nil {
 			t.Error("listened to without end")
@@ -156,11 +152,12 @@ func TestProbeIsBounded(t *testing.T) {
 
 // Of one identity only the latest is watched.
 func TestOneProbeToAKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lot := New(Config{})
+	bothPaths(t, func(p path) {
+		t := p.T
+		lot := p.lot(Config{})
 		first, second, other := newDisplaced("a"), newDisplaced("a"), newDisplaced("b")
 		for _, d := range []*displaced{first, other, second} {
-			_, c := lets(t, lot, d)
+			_, c := p.lets(t, lot, d)
 			d.end(c)
 			time.Sleep(time.Second)
 		}
@@ -179,12 +176,13 @@ func TestOneProbeToAKey(t *testing.T) {
 
 // Beyond maxProbes the oldest gives way.
 func TestProbesAreBoundedInAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lot := New(Config{})
+	bothPaths(t, func(p path) {
+		t := p.T
+		lot := p.lot(Config{})
 		all := make([]*displaced, maxProbes+2)
 		for i := range all {
 			all[i] = newDisplaced(fmt.Sprint(i))
-			_, c := lets(t, lot, all[i])
+			_, c := p.lets(t, lot, all[i])
 			all[i].end(c)
 			synctest.Wait()
 		}
@@ -201,10 +199,11 @@ func TestProbesAreBoundedInAll(t *testing.T) {
 
 // Shutdown does not wait for silence, and a probe that begins after it ends at once.
 func TestShutdownEndsProbes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lot := New(Config{})
+	bothPaths(t, func(p path) {
+		t := p.T
+		lot := p.lot(Config{})
 		d := newDisplaced("a")
-		_, c := lets(t, lot, d)
+		_, c := p.lets(t, lot, d)
 		d.end(c)
 		synctest.Wait()
 		start := time.Now()
@@ -226,11 +225,12 @@ func TestShutdownEndsProbes(t *testing.T) {
 
 // A panic of an observer costs its report, not the lot.
 func TestObserverMayPanic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lot := New(Config{})
+	bothPaths(t, func(p path) {
+		t := p.T
+		lot := p.lot(Config{})
 		d := newDisplaced("a")
 		close(d.seen) // sending on it panics
-		_, c := lets(t, lot, d)
+		_, c := p.lets(t, lot, d)
 		d.end(c)
 		time.Sleep(probeFor)
 		synctest.Wait()
@@ -243,47 +243,51 @@ func TestObserverMayPanic(t *testing.T) {
 // A conversation that is over does not wait for a peer that reads nothing, which is watched
 // all the same.
 func TestTakeoverCutsABlockedWrite(t *testing.T) {
-	server, client := tlsPair(t)
-	defer client.Close()
-	lot := New(Config{})
-	c, err := lot.Admit(server, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := newDisplaced("a")
-	writing := make(chan struct{})
-	d.turn = func(turn *Turn) error {
-		close(writing)
-		turn.Out = append(turn.Out, make([]byte, 32<<20)...) // more than any socket buffers
-		return nil
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { c.Run(d, nil) })
-	<-writing
-	c.Wake() // for another reason: the write goes on
-	select {
-	case why := <-d.closed:
-		t.Fatalf("a wake alone ended it: %v", why)
-	case <-time.After(2 * patience):
-	}
-	start := time.Now()
-	d.over.Store(true)
-	c.Wake()
-	<-d.closed
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("the blocked write was cut after %v", took)
-	}
-	if _, err := client.Write([]byte("still here")); err != nil {
-		t.Fatal(err)
-	}
-	<-d.said
-	if err := lot.Shutdown(context.Background()); err != nil {
-		t.Error(err)
-	}
-	if got := <-d.seen; got.Kind != device.AfterlifeAlive || got.Bytes != len("still here") || d.heard.String() != "still here" {
-		t.Errorf("got %+v, heard %q", got, d.heard.String())
-	}
-	wg.Wait()
+	overTLS(t, func(s secured) {
+		t, lot := s.T, s.lot
+		d := newDisplaced("a")
+		writing := make(chan struct{})
+		d.turn = func(turn *Turn) error {
+			close(writing)
+			turn.Out = append(turn.Out, make([]byte, 32<<20)...) // more than any socket buffers
+			return nil
+		}
+		wake := make(chan func(), 1)
+		client := s.start(func(nc net.Conn) {
+			c, err := lot.Admit(nc, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			wake <- c.Wake
+			c.Run(d, nil)
+		})
+		again := <-wake
+		<-writing
+		again() // for another reason: the write goes on
+		select {
+		case why := <-d.closed:
+			t.Fatalf("a wake alone ended it: %v", why)
+		case <-time.After(2 * patience):
+		}
+		d.over.Store(true)
+		again()
+		select {
+		case <-d.closed:
+		case <-time.After(DefaultWriteTimeout / 2):
+			t.Fatal("the blocked write was not cut")
+		}
+		if _, err := client.Write([]byte("still here")); err != nil {
+			t.Fatal(err)
+		}
+		<-d.said
+		if err := lot.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if got := <-d.seen; got.Kind != device.AfterlifeAlive || got.Bytes != len("still here") || d.heard.String() != "still here" {
+			t.Errorf("got %+v, heard %q", got, d.heard.String())
+		}
+	})
 }
 
 // Each error of a read says what it says.

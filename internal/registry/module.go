@@ -87,13 +87,15 @@ func (r *Registry) DeleteModule(ctx context.Context, id iot.Identity, m iot.Matc
 			return mismatch(op, id)
 		}
 		dev.modules--
-		_, err = r.records.Apply(ctx, store.Batch{
+		b := store.Batch{
 			Writes: []store.Write{
 				{Key: key(id.Owner()), Value: dev.encode(), If: devRev, Index: statusIndex(id.Device, dev)},
 				{Key: key(id), Delete: true, If: rev},
 			},
 			Deltas: []store.Delta{{Key: countModules, N: -1}},
-		})
+		}
+		r.alsoDelete(id, &b)
+		_, err = r.records.Apply(ctx, b)
 		return err
 	})
 	if err != nil {

@@ -81,6 +81,7 @@ func stories() map[string]func(*Log) {
 	end := func(e device.Ending) func(*Log) { return func(l *Log) { l.Ended(e) } }
 	displaced := ended(fault.ConnectionForcefullyClosedOnNewConnection, "a new connection for the same identity took over")
 	displaced.Party, displaced.By, displaced.Unacked, displaced.Will = elder(), newcomer(), 3, true
+	displaced.Released = 2
 	displaced.TCP = device.TCP{State: 1, RTT: 1500 * time.Microsecond, Unacked: 2, Retransmits: 1, LastDataRecv: 10 * time.Second, LastAckRecv: 9 * time.Second}
 	displaced.By.Conn.Kernel = func() device.TCP { return device.TCP{State: 1, RTT: time.Millisecond} }
 	displaced.By.Proof.Authority = "plant-7"

@@ -11,6 +11,9 @@ const (
 
 	// chunkSize is the unit that blocks are cut from, and so the largest block, in bytes.
 	chunkSize = 1 << 20
+	// maxIdleChunks is how many emptied chunks a partition keeps: one fills while another
+	// is committed.
+	maxIdleChunks = 2
 	// maxProps is the most property bytes of one message: their length is a u16.
 	maxProps = 1<<16 - 1
 	// maxModel is the most bytes of a model id; a longer one is cut.

@@ -19,23 +19,25 @@ type partition struct {
 
 	// guarded by mu; end is written by the committer alone, which reads it without
 
-	mu      sync.Mutex
-	open    building
-	sealed  []pending    // full blocks, oldest first
-	bytes   int          // appended and not yet durable
-	stalled []*Writer    // wait for room
-	spare   [][]waiter   // emptied lists, used again
-	end     cursor       // behind the last durable message
-	marks   []store.Mark // in order; the first is the earliest block kept
-	ring    ring
-	changed chan struct{} // closed at the next commit; nil if nobody waits
-	closed  bool
+	mu         sync.Mutex
+	open       building
+	sealed     []pending    // full blocks, oldest first
+	bytes      int          // appended and not yet durable
+	stalled    []*Writer    // wait for room
+	spare      [][]waiter   // emptied lists, used again
+	idleChunks []*chunk     // emptied chunks, used again
+	end        cursor       // behind the last durable message
+	marks      []store.Mark // in order; the first is the earliest block kept
+	readers    int          // that are open: without any, the ring is empty
+	ring       ring
+	changed    chan struct{} // closed at the next commit; nil if nobody waits
+	closed     bool
 }
 
 // building is the block under construction: it lies at the end of a chunk.
 type building struct {
-	chunk   []byte // what follows len is free; what precedes start is sealed
-	start   int
+	chunk   *chunk // nil before the first block
+	start   int    // what precedes it in the chunk is sealed
 	count   uint32
 	last    int // where the last message begins, from start
 	waiters []waiter
@@ -50,6 +52,7 @@ type waiter struct {
 
 // pending is a block whose messages are complete and whose header is not written.
 type pending struct {
+	chunk   *chunk
 	buf     []byte
 	count   uint32
 	last    int
@@ -107,17 +110,14 @@ func (p *partition) append(w *Writer, m *iot.Raw) {
 	if o.count == 0 {
 		need += headerSize
 	}
-	if need > cap(o.chunk)-len(o.chunk) {
-		p.seal()
-		o.chunk = make([]byte, 0, chunkSize)
-		o.start = 0
-	}
+	p.roomFor(need)
+	c := o.chunk
 	if o.count == 0 {
-		o.start = len(o.chunk)
-		o.chunk = o.chunk[:o.start+headerSize]
+		o.start = len(c.buf)
+		c.buf = c.buf[:o.start+headerSize]
 	}
-	o.last = len(o.chunk) - o.start
-	o.chunk = appendMessage(o.chunk, w.stamp, m)
+	o.last = len(c.buf) - o.start
+	c.buf = appendMessage(c.buf, w.stamp, m)
 	if n := len(o.waiters); n > 0 && o.waiters[n-1].w == w {
 		o.waiters[n-1].n++
 	} else {
@@ -127,17 +127,18 @@ func (p *partition) append(w *Writer, m *iot.Raw) {
 	p.bytes += size
 }
 
-// seal ends the block under construction; the next one follows it in the chunk. The
-// caller holds mu.
+// seal ends the block under construction; the next one follows it in the chunk, or
+// begins another. The caller holds mu.
 func (p *partition) seal() {
 	o := &p.open
 	if o.count == 0 {
 		return
 	}
-	end := len(o.chunk)
+	end := len(o.chunk.buf)
 	p.sealed = append(p.sealed, pending{
-		buf: o.chunk[o.start:end:end], count: o.count, last: o.last, waiters: o.waiters,
+		chunk: o.chunk, buf: o.chunk.buf[o.start:end:end], count: o.count, last: o.last, waiters: o.waiters,
 	})
+	o.chunk.live++
 	o.start, o.count, o.last, o.waiters = end, 0, 0, nil
 	if n := len(p.spare); n > 0 {
 		o.waiters = p.spare[n-1]
@@ -153,8 +154,9 @@ func (p *partition) take(budget int) []pending {
 	for ; n < len(p.sealed) && size+len(p.sealed[n].buf) <= budget; n++ {
 		size += len(p.sealed[n].buf)
 	}
-	if n == len(p.sealed) && p.open.count > 0 && size+len(p.open.chunk)-p.open.start <= budget {
+	if n == len(p.sealed) && p.open.count > 0 && size+len(p.open.chunk.buf)-p.open.start <= budget {
 		p.seal()
+		p.turn()
 		n++
 	}
 	taken := p.sealed[:n:n]

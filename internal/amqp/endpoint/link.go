@@ -58,6 +58,11 @@ func (l *Link) Name() string { return l.name }
 // Role is ours: RoleReceiver where the peer sends.
 func (l *Link) Role() amqpwire.Role { return l.role }
 
+// SendsSettled says that what Send sends is settled by being sent.
+func (l *Link) SendsSettled() bool {
+	return l.role == amqpwire.RoleSender && l.senderMode == amqpwire.SenderSettled
+}
+
 // Live says that the link is not detached.
 func (l *Link) Live() bool { return l.live() }
 

@@ -36,6 +36,7 @@ func (r *records) Apply(ctx context.Context, b store.Batch) ([]store.Rev, error)
 		if err != nil {
 			return nil, err // the batch is Pebble's
 		}
+		r.tallies.add(b.Deltas)
 	}
 	if err := errors.Join(err, batch.Close()); err != nil {
 		return nil, err

@@ -128,6 +128,9 @@ func Open(o Options) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("pebble: store the generation: %w", err), recordsDB.Close(), logDB.Close())
 	}
 	e.records.rev.Store(generation << revCounterBits)
+	if err := e.records.readTallies(); err != nil {
+		return nil, errors.Join(fmt.Errorf("pebble: read the counters: %w", err), recordsDB.Close(), logDB.Close())
+	}
 	e.claims = newClaims(generation, &e.gate)
 	e.space.check()
 	e.wg.Go(func() { e.space.watch(e.stop) })

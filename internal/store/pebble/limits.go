@@ -14,6 +14,9 @@ const (
 	// maxBatch bounds the writes, and the deltas, of one batch.
 	maxBatch = 4 << 10
 
+	// maxTallies bounds the counters whose sums are kept in memory.
+	maxTallies = 1 << 10
+
 	// stripes is the number of locks that order the writes of one key. A write holds its
 	// lock over its flush, so it must be well above the number of concurrent writers.
 	stripes = 1 << 10

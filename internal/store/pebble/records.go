@@ -29,8 +29,9 @@ type records struct {
 
 	// shared
 
-	rev   atomic.Uint64
-	locks [stripes]sync.Mutex // one key's writes one after another; taken in order
+	rev     atomic.Uint64
+	locks   [stripes]sync.Mutex // one key's writes one after another; taken in order
+	tallies tallies
 }
 
 var _ store.Records = (*records)(nil)
@@ -95,6 +96,9 @@ func (r *records) Counter(ctx context.Context, key string) (int64, error) {
 		return 0, err
 	}
 	defer r.engine.gate.leave()
+	if n, ok := r.tallies.sum(key); ok {
+		return n, nil
+	}
 	value, closer, err := r.db.Get(spaceKey(spaceCounter, key))
 	if errors.Is(err, kv.ErrNotFound) {
 		return 0, nil

@@ -1,0 +1,100 @@
+package park
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// errBudget: a peer sent more than MaxArrival raw bytes before it was authenticated.
+var errBudget = errors.New("park: too much input before the peer was authenticated")
+
+// budget is the socket of a stranger: it gives MaxArrival bytes and no more, which is less
+// than crypto/tls alone would take, and no deadline later than the stranger's.
+type budget struct {
+	net.Conn
+
+	left atomic.Int64 // bytes that may still be read; negative once lifted
+	host atomic.Pointer[stranger]
+}
+
+func newBudget(nc net.Conn, st *stranger) *budget {
+	b := &budget{Conn: nc}
+	b.left.Store(MaxArrival)
+	b.host.Store(st)
+	return b
+}
+
+// lift ends the bounds: the peer is authenticated.
+func (b *budget) lift() {
+	b.left.Store(-1)
+	b.host.Store(nil)
+}
+
+// Read reads at most what is left.
+func (b *budget) Read(p []byte) (int, error) {
+	left := b.left.Load()
+	if left < 0 {
+		return b.Conn.Read(p)
+	}
+	if left == 0 {
+		return 0, errBudget
+	}
+	b.waits()
+	n, err := b.Conn.Read(p[:min(int64(len(p)), left)])
+	b.resumes()
+	b.left.CompareAndSwap(left, left-int64(n)) // fails only if lifted meanwhile
+	return n, err
+}
+
+// Write writes all of p.
+func (b *budget) Write(p []byte) (int, error) {
+	b.waits()
+	defer b.resumes()
+	return b.Conn.Write(p)
+}
+
+// waits tells the stranger that its peer may have to be waited for; a socket of our own
+// knows when it really is, and tells that itself.
+func (b *budget) waits() {
+	if _, own := b.Conn.(*socket); !own {
+		b.host.Load().waits()
+	}
+}
+
+func (b *budget) resumes() {
+	if _, own := b.Conn.(*socket); !own {
+		b.host.Load().resumes()
+	}
+}
+
+// SetDeadline sets both deadlines.
+func (b *budget) SetDeadline(t time.Time) error { return b.Conn.SetDeadline(b.bound(t)) }
+
+// SetReadDeadline sets until when a read waits.
+func (b *budget) SetReadDeadline(t time.Time) error { return b.Conn.SetReadDeadline(b.bound(t)) }
+
+// SetWriteDeadline sets until when a write waits.
+func (b *budget) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.bound(t)) }
+
+// bound is t, or the end of the stranger's time if that is earlier.
+func (b *budget) bound(t time.Time) time.Time {
+	st := b.host.Load()
+	if st == nil || !t.IsZero() && t.Before(st.until) {
+		return t
+	}
+	return st.until
+}
+
+// NetConn gives the socket itself.
+func (b *budget) NetConn() net.Conn { return b.Conn }
+
+// CloseWrite ends our side of the stream, where the socket can.
+func (b *budget) CloseWrite() error {
+	half, ok := b.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
