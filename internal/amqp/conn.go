@@ -278,15 +278,15 @@ func (c *conn) Closed(now time.Time, why error) {
 	if c.bye.Kind == 0 {
 		c.bye = farewell(why)
 	}
-	if c.sole.entered {
-		c.server.soles.leave(c)
-	}
 	c.closeUsers()
 	c.closeParted()
 	for _, then := range c.close(c.cancel) {
 		then()
 	}
 	c.closeUsers() // those that were opening
+	if c.sole.entered {
+		c.server.soles.leave(c)
+	}
 	if !c.proven && c.trusted != nil {
 		c.trusted() // its place among strangers is free
 	}
