@@ -223,7 +223,7 @@ func (c *conn) trust() {
 // expire ends what rested on claims that have ended (amqp 2).
 func (c *conn) expire() {
 	if !c.ends.IsZero() && !c.now.Before(c.ends) {
-		_, c.ends = c.claims.expire(c.now)
+		c.ends = c.claims.expire(c.now)
 		c.expireUsers()
 		if len(c.claims) == 0 && len(c.users) == 0 {
 			c.idleAt = c.now

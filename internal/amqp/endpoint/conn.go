@@ -65,7 +65,8 @@ type Conn struct {
 	dirty    []*Session // have dispositions or a window to tell
 	flows    []*Link    // have credit to tell
 	windings []*Session
-	delivery Delivery // of the latest event
+	event    Event    // of the frame in hand; none if its kind is Idle
+	delivery Delivery // of that event
 }
 
 // phase is where a connection stands.
@@ -134,7 +135,7 @@ func (c *Conn) Finish() (out []byte, deadline time.Time) {
 	if len(c.out) > c.outStart {
 		c.lastOut = c.now
 	}
-	out, c.out, c.delivery = c.out, nil, Delivery{}
+	out, c.out, c.event, c.delivery = c.out, nil, Event{}, Delivery{}
 	return out, c.deadline()
 }
 
@@ -142,12 +143,13 @@ func (c *Conn) Finish() (out []byte, deadline time.Time) {
 // Frames that tell nothing (a window, an empty frame) are handled on the way.
 func (c *Conn) Step(in []byte) (ev Event, used int) {
 	for {
-		switch {
-		case len(c.reports) > 0:
+		if len(c.reports) > 0 {
 			if ev, ok := c.told(); ok {
 				return ev, used
 			}
 			continue
+		}
+		switch {
 		case c.phase >= phaseDiscard:
 			c.idle = true
 			return Event{}, len(in)
@@ -155,122 +157,50 @@ func (c *Conn) Step(in []byte) (ev Event, used int) {
 			return Event{Kind: Held}, used
 		case c.work <= 0 || c.Full():
 			return Event{Kind: More}, used
-		case c.settling.session != nil:
+		}
+		if c.settling.session != nil {
 			if ev, ok := c.settled(); ok {
 				return ev, used
 			}
 			continue
 		}
-		ev, n, err := c.next(in[used:])
-		used += n
-		switch {
-		case errors.Is(err, amqpwire.ErrShort):
-			c.idle = true
-			if !c.silent() {
-				return Event{}, used
-			}
-		case err != nil:
-			c.broken(err)
-		default:
-			c.work--
-			c.heard = true
-			if ev.Kind != Idle {
-				return ev, used
-			}
+		n, more := c.handle(in[used:])
+		if used += n; c.event.Kind != Idle || !more {
+			ev, c.event.Kind = c.event, Idle
+			return ev, used
 		}
 	}
 }
 
-// next handles one protocol header or frame; an event of kind Idle tells nothing.
-func (c *Conn) next(in []byte) (Event, int, error) {
+// handle handles one protocol header or frame. It reports false if there is none, and
+// nothing else is to be told.
+func (c *Conn) handle(in []byte) (used int, more bool) {
+	used, err := c.next(in)
+	switch {
+	case errors.Is(err, amqpwire.ErrShort):
+		c.idle = true
+		return 0, c.silent()
+	case err != nil:
+		c.broken(err)
+		return 0, true
+	}
+	c.work--
+	c.heard = true
+	return used, true
+}
+
+// next handles one protocol header or frame; what it tells is in event.
+func (c *Conn) next(in []byte) (int, error) {
 	switch c.phase {
 	case phaseHeader, phaseSecond:
-		n, err := c.header(in)
-		return Event{}, n, err
+		return c.header(in)
 	case phaseInit, phaseResponse:
 		return c.sasl(in)
 	default:
 	}
 	f, n, err := amqpwire.Split(in, c.limits.frame)
 	if err != nil {
-		return Event{}, 0, err
-	}
-	ev, err := c.frame(f)
-	return ev, n, err
-}
-
-// header answers a protocol header.
-func (c *Conn) header(in []byte) (int, error) {
-	h, n, err := amqpwire.SplitProto(in)
-	switch {
-	case errors.Is(err, amqpwire.ErrShort):
 		return 0, err
-	case err == nil && h.Supported(amqpwire.ProtoAMQP):
-		c.out = amqpwire.AppendProto(c.out, amqpwire.ProtoAMQP)
-		c.phase = phaseOpen
-		return n, nil
-	case err == nil && h.Supported(amqpwire.ProtoSASL) && c.phase == phaseHeader:
-		c.out = amqpwire.AppendProto(c.out, amqpwire.ProtoSASL)
-		c.out = amqpwire.AppendSASL(c.out, amqpwire.SASLMechanisms{Mechanisms: c.config.Mechanisms})
-		c.phase = phaseInit
-		return n, nil
 	}
-	// AMQP 2.2: a header that is not ours is answered with ours, and the socket is closed.
-	c.out = amqpwire.AppendProto(c.out, amqpwire.ProtoAMQP)
-	c.end(amqpwire.CondFramingError, "the protocol header asks for nothing that is spoken here")
-	return 0, nil
-}
-
-// sasl reads a frame of the SASL layer.
-func (c *Conn) sasl(in []byte) (Event, int, error) {
-	f, n, err := amqpwire.Split(in, maxSASLFrame)
-	if err != nil {
-		return Event{}, 0, err
-	}
-	body, err := f.DecodeSASL()
-	if err != nil {
-		return Event{}, 0, err
-	}
-	switch body := body.(type) {
-	case amqpwire.SASLInit:
-		if c.phase != phaseInit {
-			break
-		}
-		if !slices.Contains(c.config.Mechanisms, body.Mechanism) {
-			c.phase = phaseAsked
-			c.Outcome(amqpwire.SASLAuth)
-			return Event{}, n, nil
-		}
-		c.phase = phaseAsked
-		return Event{Kind: OnSASL, Init: &body}, n, nil
-	case amqpwire.SASLResponse:
-		if c.phase != phaseResponse {
-			break
-		}
-		c.phase = phaseAsked
-		return Event{Kind: OnSASL, Response: body.Response}, n, nil
-	default:
-	}
-	return Event{}, 0, errSASLOrder
-}
-
-// Challenge asks the peer for another response: it answers an OnSASL.
-func (c *Conn) Challenge(challenge []byte) {
-	if c.phase == phaseAsked {
-		c.out = amqpwire.AppendSASL(c.out, amqpwire.SASLChallenge{Challenge: challenge})
-		c.phase = phaseResponse
-	}
-}
-
-// Outcome ends the SASL layer: it answers an OnSASL. With any code but SASLOK the
-// connection is over.
-func (c *Conn) Outcome(code amqpwire.SASLCode) {
-	if c.phase != phaseAsked {
-		return
-	}
-	c.out = amqpwire.AppendSASL(c.out, amqpwire.SASLOutcome{Code: code})
-	c.phase = phaseSecond
-	if code != amqpwire.SASLOK {
-		c.end(amqpwire.CondUnauthorizedAccess, "the SASL layer was refused")
-	}
+	return n, c.frame(f)
 }

@@ -29,7 +29,7 @@ func (l *Link) refill() {
 }
 
 // flow takes a flow.
-func (s *Session) flow(f *amqpwire.Flow) Event {
+func (s *Session) flow(f *amqpwire.Flow) {
 	// AMQP 2.5.6: what the peer has not seen of ours uses up its window.
 	next := f.NextIncomingID.Or(firstID)
 	ahead := s.nextOutgoing - next
@@ -42,27 +42,27 @@ func (s *Session) flow(f *amqpwire.Flow) Event {
 		s.resume()
 	}
 	if f.Handle.Set {
-		return s.linkFlow(f, blocked && s.outgoing > 0)
+		s.linkFlow(f, blocked && s.outgoing > 0)
+		return
 	}
 	if f.Echo {
 		s.flowDue = true
 		s.mark()
 	}
 	if blocked && s.outgoing > 0 {
-		return Event{Kind: OnFlow, Session: s}
+		s.conn.event = Event{Kind: OnFlow, Session: s}
 	}
-	return Event{}
 }
 
 // linkFlow takes the part of a flow that concerns a link.
-func (s *Session) linkFlow(f *amqpwire.Flow, opened bool) Event {
+func (s *Session) linkFlow(f *amqpwire.Flow, opened bool) {
 	l := s.byIn.get(f.Handle.V)
 	if l == nil {
 		s.fail(amqpwire.CondUnattachedHandle, "flow on a handle that is not attached")
-		return Event{}
+		return
 	}
 	if !l.live() {
-		return Event{}
+		return
 	}
 	if f.Echo {
 		l.tell()
@@ -74,11 +74,10 @@ func (s *Session) linkFlow(f *amqpwire.Flow, opened bool) Event {
 	}
 	switch {
 	case opened:
-		return Event{Kind: OnFlow, Session: s}
+		s.conn.event = Event{Kind: OnFlow, Session: s}
 	case l.role == amqpwire.RoleSender && l.phase == linkUp:
-		return Event{Kind: OnFlow, Session: s, Link: l}
+		s.conn.event = Event{Kind: OnFlow, Session: s, Link: l}
 	}
-	return Event{}
 }
 
 // granted takes the credit that the peer gives us (AMQP 2.6.7): what it has not seen of

@@ -17,118 +17,123 @@ var (
 )
 
 // frame handles one frame. An error ends the connection.
-func (c *Conn) frame(f amqpwire.Frame) (Event, error) {
+func (c *Conn) frame(f amqpwire.Frame) error {
 	if f.Type != amqpwire.FrameAMQP {
-		return Event{}, errLayer
+		return errLayer
 	}
 	if len(f.Body) == 0 {
-		return Event{}, nil
+		return nil
 	}
 	code, err := f.Code()
 	if err != nil {
-		return Event{}, err
+		return err
 	}
 	if c.phase == phaseClosing {
 		if code == amqpwire.CodeClose {
 			c.phase = phaseOver
 		}
-		return Event{}, nil
+		return nil
 	}
 	if code == amqpwire.CodeOpen || code == amqpwire.CodeClose || c.phase != phaseUp {
 		return c.connectionFrame(f, code)
 	}
 	if f.Channel > ChannelMax {
-		return Event{}, errChannel // AMQP 2.7.1
+		return errChannel // AMQP 2.7.1
 	}
 	s := c.latest
-	if s == nil || s.in != f.Channel || s.phase == sessionGone {
+	if s == nil || s.in != f.Channel {
 		s = c.channels[f.Channel]
 		c.latest = s
 	}
-	if s == nil {
-		if code == amqpwire.CodeBegin {
-			return c.begin(f)
-		}
-		return Event{}, errNoSession
+	switch {
+	case s == nil && code == amqpwire.CodeBegin:
+		return c.begin(f)
+	case s == nil:
+		return errNoSession
 	}
+	return s.frame(f, code)
+}
+
+// frame handles a frame on the session's channel.
+func (s *Session) frame(f amqpwire.Frame, code amqpwire.Code) error {
 	if s.phase == sessionEnding { // AMQP 2.5.5: only the peer's end is of interest
 		if code == amqpwire.CodeEnd {
-			c.forget(s)
-			c.answered()
+			s.conn.forget(s)
+			s.conn.answered()
 		}
-		return Event{}, nil
+		return nil
 	}
 	switch code {
 	case amqpwire.CodeTransfer:
 		t, err := f.Transfer()
 		if err != nil {
-			return Event{}, err
+			return err
 		}
-		return s.transfer(&t), nil
+		s.transfer(&t)
 	case amqpwire.CodeDisposition:
 		d, err := f.Disposition()
 		if err != nil {
-			return Event{}, err
+			return err
 		}
 		s.disposition(&d)
-		return Event{}, nil
 	case amqpwire.CodeFlow:
 		fl, err := f.Flow()
 		if err != nil {
-			return Event{}, err
+			return err
 		}
-		return s.flow(&fl), nil
+		s.flow(&fl)
 	default:
-		return s.frame(f)
+		return s.set(f)
 	}
+	return nil
 }
 
 // connectionFrame handles a frame that concerns the connection, or comes too early.
-func (c *Conn) connectionFrame(f amqpwire.Frame, code amqpwire.Code) (Event, error) {
+func (c *Conn) connectionFrame(f amqpwire.Frame, code amqpwire.Code) error {
 	if code != amqpwire.CodeOpen && code != amqpwire.CodeClose {
-		return Event{}, errNotOpen
+		return errNotOpen
 	}
 	p, err := f.Decode()
 	if err != nil {
-		return Event{}, err
+		return err
 	}
 	switch p := p.(type) {
 	case amqpwire.Open:
 		if c.phase != phaseOpen {
-			return Event{}, errTwice
+			return errTwice
 		}
-		return c.opened(p)
+		c.opened(p)
 	case amqpwire.Close:
 		if c.phase != phaseUp {
-			return Event{}, errNotOpen
+			return errNotOpen
 		}
 		c.closedByPeer(p)
 	default:
 	}
-	return Event{}, nil
+	return nil
 }
 
-// frame handles what sets up and takes down; the rest is handled before.
-func (s *Session) frame(f amqpwire.Frame) (Event, error) {
+// set handles what sets up and takes down.
+func (s *Session) set(f amqpwire.Frame) error {
 	p, err := f.Decode()
 	if err != nil {
-		return Event{}, err
+		return err
 	}
 	switch p := p.(type) {
 	case amqpwire.Attach:
 		if p.Handle > HandleMax {
-			return Event{}, errHandle // AMQP 2.7.2
+			return errHandle // AMQP 2.7.2
 		}
 		s.attach(&p)
 	case amqpwire.Detach:
-		return s.detached(p), nil
+		s.detached(p)
 	case amqpwire.End:
 		s.ended(p)
 	case amqpwire.Begin:
-		return Event{}, errBegun
+		return errBegun
 	default:
 	}
-	return Event{}, nil
+	return nil
 }
 
 // send writes a frame. It reports false, and writes nothing, if the frame exceeds what

@@ -58,12 +58,12 @@ func hostile(t *rapid.T) w.Performative {
 	case 0, 1, 2, 3:
 		return w.Attach{
 			Name: rapid.SampledFrom([]string{"a", "b", "c", "refused", "ignored", strings.Repeat("long", 120)}).Draw(t, "name"), Handle: handle,
-			Role: w.Role(yes("role") || yes("role")), SenderSettleMode: w.SenderSettleMode(rapid.IntRange(0, 2).Draw(t, "snd")),
+			Role: w.Role(rapid.Bool().Draw(t, "role")), SenderSettleMode: w.SenderSettleMode(rapid.IntRange(0, 2).Draw(t, "snd")),
 			ReceiverSettleMode: w.ReceiverSettleMode(rapid.IntRange(0, 1).Draw(t, "rcv")),
 			Source:             &w.Source{}, Target: &w.Node{}, MaxMessageSize: uint64(some("max", 1000).V), InitialDeliveryCount: some("count", 9).V,
 		}
 	case 4, 5, 6, 7, 8, 9:
-		tr := w.Transfer{Handle: handle, DeliveryID: some("id", 30), More: yes("more"), Aborted: yes("aborted"), Resume: yes("resume") && yes("resume"), Settled: w.Opt[bool]{V: yes("settled"), Set: true}}
+		tr := w.Transfer{Handle: handle, DeliveryID: some("id", 30), More: yes("more"), Aborted: yes("aborted"), Resume: rapid.IntRange(0, 15).Draw(t, "resume") == 0, Settled: w.Opt[bool]{V: yes("settled"), Set: true}}
 		if !yes("untagged") {
 			tr.Tag = []byte("tag")
 		}
@@ -89,7 +89,7 @@ func hostile(t *rapid.T) w.Performative {
 		}
 		return w.Begin{IncomingWindow: 9, HandleMax: rapid.SampledFrom([]uint32{0, 1, 2, w.Unlimited}).Draw(t, "handles")}
 	default:
-		if yes("close") && yes("close") {
+		if rapid.IntRange(0, 15).Draw(t, "close") == 0 {
 			return w.Close{}
 		}
 		return w.Begin{IncomingWindow: 9, HandleMax: w.Unlimited}

@@ -7,10 +7,10 @@ import (
 )
 
 // opened takes the peer's open.
-func (c *Conn) opened(o amqpwire.Open) (Event, error) {
+func (c *Conn) opened(o amqpwire.Open) {
 	if o.MaxFrameSize < amqpwire.MinMaxFrameSize { // AMQP 2.7.1
 		c.fail(amqpwire.CondInvalidField, "max-frame-size is below 512")
-		return Event{}, nil
+		return
 	}
 	c.peerFrame = int(min(o.MaxFrameSize, MaxFrameSize))
 	c.peerChannels = o.ChannelMax
@@ -18,10 +18,10 @@ func (c *Conn) opened(o amqpwire.Open) (Event, error) {
 	if c.peerIdle != 0 && c.peerIdle < minIdleTimeOut {
 		c.peerIdle = 0
 		c.fail(amqpwire.CondNotAllowed, "idle-time-out is too short to be met") // AMQP 2.4.5
-		return Event{}, nil
+		return
 	}
 	c.phase = phaseOpening
-	return Event{Kind: OnOpen, Open: &o}, nil
+	c.event = Event{Kind: OnOpen, Open: &o}
 }
 
 // Open answers an OnOpen. The machine itself says container-id, max-frame-size,

@@ -29,7 +29,6 @@ type stage struct {
 	c     *Conn
 	now   time.Time
 	in    []byte
-	out   []byte
 	links map[string]*Link
 	until time.Time
 	said  strings.Builder

@@ -80,19 +80,19 @@ func (s *Session) Links() iter.Seq[*Link] {
 }
 
 // begin answers a begin. A session too many is answered and ended.
-func (c *Conn) begin(f amqpwire.Frame) (Event, error) {
+func (c *Conn) begin(f amqpwire.Frame) error {
 	p, err := f.Decode()
 	if err != nil {
-		return Event{}, err
+		return err
 	}
 	b, ok := p.(amqpwire.Begin)
 	if !ok || b.RemoteChannel.Set {
-		return Event{}, errAnswer
+		return errAnswer
 	}
 	full := len(c.sessions) >= c.limits.sessions
 	channel, free := c.freeChannel(f.Channel)
 	if !free || len(c.sessions) >= c.limits.sessions+refusals {
-		return Event{}, errSessions
+		return errSessions
 	}
 	s := &Session{
 		conn: c, in: f.Channel, out: channel, handles: b.HandleMax, index: len(c.sessions),
@@ -116,9 +116,9 @@ func (c *Conn) begin(f amqpwire.Frame) (Event, error) {
 	case !c.windAt.IsZero():
 		s.finish(c.winding)
 	default:
-		return Event{Kind: OnBegin, Session: s}, nil
+		c.event = Event{Kind: OnBegin, Session: s}
 	}
-	return Event{}, nil
+	return nil
 }
 
 // freeChannel gives the channel number that we use: the peer's, or if the peer takes no

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,12 +36,7 @@ func (l words) arg(name, otherwise string) string {
 
 // has says whether a bare word is there.
 func (l words) has(word string) bool {
-	for _, f := range l.rest {
-		if f == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.rest, word)
 }
 
 func (l words) set(name string) bool { return l.arg(name, "\x00") != "\x00" }

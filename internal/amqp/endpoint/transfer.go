@@ -15,11 +15,11 @@ type partial struct {
 }
 
 // transfer takes one transfer frame.
-func (s *Session) transfer(t *amqpwire.Transfer) Event {
+func (s *Session) transfer(t *amqpwire.Transfer) {
 	s.nextIncoming++
 	if s.incoming == 0 {
 		s.fail(amqpwire.CondWindowViolation, "a transfer beyond the incoming window")
-		return Event{}
+		return
 	}
 	s.incoming--
 	if s.incoming < incomingWindow/2 && !s.flowDue {
@@ -30,19 +30,20 @@ func (s *Session) transfer(t *amqpwire.Transfer) Event {
 	switch {
 	case l == nil:
 		s.fail(amqpwire.CondUnattachedHandle, "transfer on a handle that is not attached")
-		return Event{}
+		return
 	case l.role != amqpwire.RoleReceiver:
 		if l.live() {
 			l.fail(amqpwire.CondNotAllowed, "transfer on a link whose receiver the peer is")
 		}
-		return Event{}
+		return
 	case l.partial != nil:
-		return l.continued(t)
+		l.continued(t)
+		return
 	case !t.DeliveryID.Set:
 		if l.live() {
 			l.fail(amqpwire.CondInvalidField, "a delivery begins without a delivery-id")
 		}
-		return Event{}
+		return
 	}
 	id := t.DeliveryID.V
 	grows := !s.delivered || before(s.lastDelivery, id)
@@ -51,30 +52,30 @@ func (s *Session) transfer(t *amqpwire.Transfer) Event {
 	}
 	switch {
 	case !l.live(): // it may go on with what our detach cut off
-		return Event{}
+		return
 	case !grows:
 		s.fail(amqpwire.CondInvalidField, "delivery-ids do not grow")
-		return Event{}
+		return
 	}
-	return l.begun(t)
+	l.begun(t)
 }
 
 // begun takes the first transfer of a delivery.
-func (l *Link) begun(t *amqpwire.Transfer) Event {
+func (l *Link) begun(t *amqpwire.Transfer) {
 	switch {
 	case l.credit == 0:
 		l.fail(amqpwire.CondTransferLimitExceeded, "a delivery beyond the link's credit")
-		return Event{}
+		return
 	case t.Tag == nil || len(t.Tag) > maxTag:
 		l.fail(amqpwire.CondInvalidField, "a delivery begins without a delivery-tag, or with one of more than 32 bytes")
-		return Event{}
+		return
 	}
 	l.credit--
 	l.deliveryCount++
 	switch {
 	case t.Aborted:
 		l.refill()
-		return Event{}
+		return
 	case t.More:
 		p := &partial{id: t.DeliveryID.V, format: t.MessageFormat.V, first: settlesFirst(t), drop: t.Resume, tagLen: uint8(len(t.Tag))}
 		copy(p.tag[:], t.Tag)
@@ -82,29 +83,29 @@ func (l *Link) begun(t *amqpwire.Transfer) Event {
 		l.session.received.push(entry{link: l, id: p.id, phase: entryPartial, first: p.first})
 		l.count(1)
 		l.gather(t)
-		return Event{}
+		return
 	case t.Resume:
 		l.refill()
-		return Event{}
+		return
 	case l.tooLarge(len(t.Payload)):
-		return Event{}
+		return
 	}
-	return l.whole(Delivery{ID: t.DeliveryID.V, Format: t.MessageFormat.V, Settled: t.Settled.V, Tag: t.Tag, Payload: t.Payload}, settlesFirst(t))
+	l.whole(Delivery{ID: t.DeliveryID.V, Format: t.MessageFormat.V, Settled: t.Settled.V, Tag: t.Tag, Payload: t.Payload}, settlesFirst(t))
 }
 
 // continued takes a further transfer of a delivery.
-func (l *Link) continued(t *amqpwire.Transfer) Event {
+func (l *Link) continued(t *amqpwire.Transfer) {
 	p := l.partial
 	switch {
 	case t.DeliveryID.Set && t.DeliveryID.V != p.id:
 		l.fail(amqpwire.CondInvalidField, "a delivery begins before the one before it is complete")
-		return Event{}
+		return
 	case t.Aborted:
 		l.abort()
 		l.refill()
-		return Event{}
+		return
 	case !l.gather(t) || t.More:
-		return Event{}
+		return
 	}
 	d := Delivery{ID: p.id, Format: p.format, Settled: p.settled, Tag: p.tag[:p.tagLen], Payload: p.payload}
 	e := l.session.received.find(p.id)
@@ -118,9 +119,9 @@ func (l *Link) continued(t *amqpwire.Transfer) Event {
 		l.refill()
 	}
 	if p.drop {
-		return Event{}
+		return
 	}
-	return l.tells(d)
+	l.tells(d)
 }
 
 // gather copies the payload behind what came before. It reports false if that was too
@@ -168,18 +169,18 @@ func settlesFirst(t *amqpwire.Transfer) bool {
 }
 
 // whole tells a delivery of one frame, and notes it until it is settled.
-func (l *Link) whole(d Delivery, first bool) Event {
+func (l *Link) whole(d Delivery, first bool) {
 	if d.Settled {
 		l.refill()
 	} else {
 		l.session.received.push(entry{link: l, id: d.ID, first: first})
 		l.count(1)
 	}
-	return l.tells(d)
+	l.tells(d)
 }
 
-func (l *Link) tells(d Delivery) Event {
+func (l *Link) tells(d Delivery) {
 	c := l.session.conn
 	c.delivery = d
-	return Event{Kind: OnTransfer, Session: l.session, Link: l, Delivery: &c.delivery}
+	c.event = Event{Kind: OnTransfer, Session: l.session, Link: l, Delivery: &c.delivery}
 }

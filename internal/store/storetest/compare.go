@@ -179,6 +179,9 @@ func (c *comparison) read(t *rapid.T) {
 	want, wantErr := c.model.Log().Read(p, from, size)
 	got, gotErr := c.engine.Log().Read(p, from, size)
 	c.same(t, "read", want, got, wantErr, gotErr)
+	first, ok, wantErr := c.model.Log().Next(p, from)
+	begins, there, gotErr := c.engine.Log().Next(p, from)
+	c.same(t, "next", fmt.Sprint(first, ok), fmt.Sprint(begins, there), wantErr, gotErr)
 }
 
 // trim never takes a partition's last block, as the telemetry log never does.
