@@ -51,6 +51,7 @@ type conn struct {
 	scratch  []byte // where a message is encoded
 	stopping bool
 	bye      device.Goodbye
+	byPeer   bool // the peer closed, with whatever words
 
 	// shared
 
@@ -263,6 +264,7 @@ func (c *conn) stop() {
 
 // closing notes why the connection is over.
 func (c *conn) closing(ev *endpoint.Event) {
+	c.byPeer = c.byPeer || ev.ByPeer
 	switch {
 	case c.bye.Kind != 0:
 	case ev.ByPeer:
@@ -279,7 +281,7 @@ func (c *conn) Closed(now time.Time, why error) {
 		c.bye = farewell(why)
 	}
 	c.closeUsers()
-	c.closeParted()
+	c.closeParted(why)
 	for _, then := range c.close(c.cancel) {
 		then()
 	}

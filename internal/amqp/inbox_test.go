@@ -263,21 +263,3 @@ func TestGoodbyes(t *testing.T) {
 		}
 	}
 }
-
-// TestAfterlifeOfTheDisplaced: who answers the detach was alive, and the others of its
-// connection know nothing of it.
-func TestAfterlifeOfTheDisplaced(t *testing.T) {
-	w := newWorld(t, hubtest.Script{Instant: true})
-	p := w.as(tokenFor("", "device"))
-	p.sender("/devices/a/messages/events", nil)
-	other := p.sender("/devices/b/messages/events", nil)
-	w.as(tokenFor("devices/a", "")).sender("/devices/a/messages/events", nil)
-	s := w.core.Session(t.Context(), 0)
-	s.Await(t.Context(), func() bool { return len(s.Afterlives()) > 0 })
-	if got := s.Afterlives(); len(got) != 1 || got[0].Kind != device.AfterlifeAlive {
-		t.Errorf("got %+v, want one that was alive", got)
-	}
-	if err := other.Send(t.Context(), goamqp.NewMessage([]byte("x")), nil); err != nil {
-		t.Errorf("the other device of the connection: %v", err)
-	}
-}
