@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/iot"
+	"github.com/berth-iot/berth/internal/store"
 )
 
 // Hooks are how a consumer hears. They are called outside all locks, from any
@@ -22,7 +23,8 @@ type Consumer struct {
 	// fixed
 
 	place      *place
-	generation uint64 // of the identity that the session proved to be
+	generation uint64      // of the identity that the session proved to be
+	epoch      store.Epoch // of the session
 	hooks      Hooks
 
 	// guarded by place.mu
@@ -31,11 +33,12 @@ type Consumer struct {
 	closed bool // Close was called
 }
 
-// Consume makes a consumer of an identity's messages. An earlier one of the identity
-// loses its locks and is given nothing any more.
-func (q *Queues) Consume(id iot.Identity, generation uint64, hooks Hooks) *Consumer {
+// Consume makes a consumer of an identity's messages, for a session of an epoch. An
+// earlier one of the identity loses its locks and is given nothing any more; if there is
+// one of a greater epoch, it is the new one that is given nothing.
+func (q *Queues) Consume(id iot.Identity, generation uint64, epoch store.Epoch, hooks Hooks) *Consumer {
 	p := q.shard(id).join(q, id)
-	c := &Consumer{place: p, generation: generation, hooks: hooks, want: 1}
+	c := &Consumer{place: p, generation: generation, epoch: epoch, hooks: hooks, want: 1}
 	for {
 		p.mu.Lock()
 		before := p.consumer
@@ -43,8 +46,11 @@ func (q *Queues) Consume(id iot.Identity, generation uint64, hooks Hooks) *Consu
 			p.consumer = c
 		}
 		p.mu.Unlock()
-		if before == nil {
+		switch {
+		case before == nil:
 			p.poke()
+			return c
+		case epoch.Less(before.epoch):
 			return c
 		}
 		before.Close()

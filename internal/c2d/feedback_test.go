@@ -336,4 +336,3 @@ func TestOldestFeedbackGoesWhenThereIsTooMuch(t *testing.T) {
 		want(t, "the oldest is gone", after[0] == before[0], false)
 	})
 }
-

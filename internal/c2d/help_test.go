@@ -63,6 +63,7 @@ type rig struct {
 	engine *storetest.Memory
 	dir    *directory
 	seen   *seen
+	epoch  uint64
 }
 
 // seen is what the observer was told.
@@ -88,7 +89,7 @@ func (s *seen) observer() Observer {
 		Sent:      func() { s.add("sent") },
 		Refused:   func(code fault.Code) { s.add("refused %d", int(code)) },
 		Abandoned: func() { s.add("abandoned") },
-		Ended:     func(e End) { s.add("%s %s", e.Status, e.MessageID) },
+		Ended:     func(e iot.MessageEnd) { s.add("%s %s", e.Status, e.MessageID) },
 		Gathered:  func(n int) { s.add("gathered %d", n) },
 	}
 }
@@ -168,7 +169,8 @@ type ear struct {
 
 func (r *rig) listen(id iot.Identity) *ear {
 	e := &ear{results: map[uint64]error{}}
-	e.Consumer = r.Consume(id, 7, Hooks{
+	r.epoch++
+	e.Consumer = r.Consume(id, 7, store.Epoch{Counter: r.epoch}, Hooks{
 		Wake: func() {
 			e.mu.Lock()
 			defer e.mu.Unlock()

@@ -32,15 +32,15 @@ func identityOf(key string) (iot.Identity, bool) {
 }
 
 func messageKey(id iot.Identity, sequence uint64) string {
-	return messageKeys + id.Device + "/" + id.Module + "/" + hex(sequence)
+	return messageKeys + id.Device + "/" + id.Module + "/" + digits(sequence)
 }
 
-func feedbackKey(sequence uint64) string { return feedbackKeys + hex(sequence) }
+func feedbackKey(sequence uint64) string { return feedbackKeys + digits(sequence) }
 
 // noticePrefix begins the keys of the messages for back-ends of one kind.
 func noticePrefix(kind string) string { return noticeKeys + kind + "/" }
 
-func noticeKey(kind string, sequence uint64) string { return noticePrefix(kind) + hex(sequence) }
+func noticeKey(kind string, sequence uint64) string { return noticePrefix(kind) + digits(sequence) }
 
 // noticeOf is the inverse of noticeKey.
 func noticeOf(key string) (kind string, sequence uint64, ok bool) {
@@ -48,31 +48,32 @@ func noticeOf(key string) (kind string, sequence uint64, ok bool) {
 	if !ok {
 		return "", 0, false
 	}
-	kind, digits, ok := strings.Cut(rest, "/")
+	kind, text, ok := strings.Cut(rest, "/")
 	if !ok {
 		return "", 0, false
 	}
-	sequence, err := strconv.ParseUint(digits, 16, 64)
+	sequence, err := strconv.ParseUint(text, 16, 64)
 	return kind, sequence, err == nil
 }
 
 // dueKey is the index key of a record in which something expires at a time, in
 // milliseconds of the hub's clock. It ends in the record's own key, so that a scan can
 // go on behind any of them.
-func dueKey(at uint64, key string) string { return dueIndex + hex(at) + "/" + key }
+func dueKey(at uint64, key string) string { return dueIndex + digits(at) + "/" + key }
 
 // dueBehind is greater than the index keys of all that expires at a time or before it,
 // and less than any other.
-func dueBehind(at uint64) string { return dueIndex + hex(at) + "0" }
+func dueBehind(at uint64) string { return dueIndex + digits(at) + "0" }
 
 // dueOf gives the time of an index key.
 func dueOf(index string) (uint64, bool) {
-	digits, _, ok := strings.Cut(strings.TrimPrefix(index, dueIndex), "/")
-	if !ok {
+	rest, ours := strings.CutPrefix(index, dueIndex)
+	text, _, ok := strings.Cut(rest, "/")
+	if !ours || !ok {
 		return 0, false
 	}
-	at, err := strconv.ParseUint(digits, 16, 64)
+	at, err := strconv.ParseUint(text, 16, 64)
 	return at, err == nil
 }
 
-func hex(n uint64) string { return fmt.Sprintf("%016x", n) }
+func digits(n uint64) string { return fmt.Sprintf("%016x", n) }

@@ -27,11 +27,11 @@ type identities interface {
 // Observer is told what happened, for metrics and logs, after it is on stable storage.
 // Its functions are called outside all locks and must not block; nil ones are not.
 type Observer struct {
-	Sent      func()                // a message was queued
-	Refused   func(code fault.Code) // a message was not
-	Abandoned func()                // a message was put back
-	Ended     func(e End)           // a message ended
-	Gathered  func(records int)     // a feedback message was made
+	Sent      func()                 // a message was queued
+	Refused   func(code fault.Code)  // a message was not
+	Abandoned func()                 // a message was put back
+	Ended     func(e iot.MessageEnd) // a message ended
+	Gathered  func(records int)      // a feedback message was made
 }
 
 // Config is what Queues are made of. Records, Identities and Generation are required.
@@ -135,7 +135,7 @@ func (c Config) withDefaults() Config {
 		o.Abandoned = func() {}
 	}
 	if o.Ended == nil {
-		o.Ended = func(End) {}
+		o.Ended = func(iot.MessageEnd) {}
 	}
 	if o.Gathered == nil {
 		o.Gathered = func(int) {}
@@ -328,7 +328,7 @@ func (q *Queues) told(t *turn) {
 // says how many these were.
 func (q *Queues) wreck(ctx context.Context, id iot.Identity) (int, error) {
 	writes := []store.Write{{Key: queueKey(id), Delete: true, If: store.Any}}
-	prefix := strings.TrimSuffix(messageKey(id, 0), hex(0))
+	prefix := strings.TrimSuffix(messageKey(id, 0), digits(0))
 	err := q.records.Scan(ctx, prefix, "", func(rec store.Record) bool {
 		writes = append(writes, store.Write{Key: rec.Key, Delete: true, If: store.Any})
 		return len(writes) <= iot.MaxPendingMessages

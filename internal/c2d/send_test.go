@@ -246,7 +246,7 @@ func TestQueueOfAnEarlierDeviceIsNotDelivered(t *testing.T) {
 		r.send(dev1, "old")
 		r.dir.set(dev1, 8)
 		e := &ear{results: map[uint64]error{}}
-		e.Consumer = r.Consume(dev1, 8, Hooks{Wake: func() {}})
+		e.Consumer = r.Consume(dev1, 8, store.Epoch{Counter: 1}, Hooks{Wake: func() {}})
 		want(t, "nothing", e.ids(1), "")
 		n, err := r.Pending(context.Background(), dev1, 8)
 		want(t, "pending", fmt.Sprint(n, err), "0 <nil>")

@@ -31,7 +31,7 @@ type turn struct {
 	changed   bool
 	puts      []put    // messages to write
 	drops     []uint64 // messages to remove
-	ends      []End
+	ends      []iot.MessageEnd
 	feedback  [][]byte // records for those ends that senders want to hear of
 	queued    int      // messages taken in
 	abandoned int      // messages put back
@@ -184,7 +184,7 @@ func (t *turn) clear() {
 
 // end takes a message out, and notes the feedback that its sender wants.
 func (t *turn) end(ctx context.Context, e entry, status iot.FeedbackStatus, messageID string) {
-	end := End{
+	end := iot.MessageEnd{
 		Identity: t.id, Status: status, At: t.wall, MessageID: messageID, Size: int(e.size), Ack: e.ack,
 		DeliveryCount: int(e.count), Enqueued: time.UnixMilli(int64(e.enqueued)).UTC(),
 		Due: t.wall.Add(time.Duration(int64(e.due)-int64(t.hub)) * time.Millisecond).Truncate(time.Millisecond),
@@ -194,7 +194,7 @@ func (t *turn) end(ctx context.Context, e entry, status iot.FeedbackStatus, mess
 		end.MessageID = t.messageID(ctx, e.sequence)
 	}
 	if told {
-		t.feedback = append(t.feedback, end.feedback(t.queue.generation))
+		t.feedback = append(t.feedback, encodeFeedback(&end, t.queue.generation))
 	}
 	t.ends = append(t.ends, end)
 	t.queue.remove(e.sequence)

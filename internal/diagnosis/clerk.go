@@ -185,7 +185,7 @@ func (c *clerk) displaced(ev *event) {
 		Trouble{TroubleStart, c.started})
 	had := len(s.history.Kept)
 	number := s.history.Add(Displacement{
-		At: ev.at, Code: ev.code, Reason: ev.reason, Loser: ev.peer, Winner: *ev.by, Unacked: ev.unacked, Before: before,
+		At: ev.at, Code: ev.code, Reason: ev.reason, Loser: ev.peer, Winner: *ev.by, Unacked: ev.unacked, Released: ev.released, Before: before,
 	})
 	c.kept += len(s.history.Kept) - had
 	c.note(e, number)

@@ -110,7 +110,7 @@ func (d *Diagnosis) Connected(p device.Party) {
 func (d *Diagnosis) Ended(e device.Ending) {
 	ev := event{
 		kind: eventEnded, at: e.At, identity: e.Party.Identity, sequence: d.sequence.counter.next(),
-		code: e.Code, reason: clip(e.Reason, maxReason), unacked: e.Unacked, peer: partyOf(&e.Party, d.sequence.run),
+		code: e.Code, reason: clip(e.Reason, maxReason), unacked: e.Unacked, released: e.Released, peer: partyOf(&e.Party, d.sequence.run),
 	}
 	ev.peer.TCP = e.TCP
 	if e.By != nil {

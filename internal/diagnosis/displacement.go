@@ -16,7 +16,9 @@ type Displacement struct {
 	Loser   Party      `json:"loser"`
 	Winner  Party      `json:"winner"`
 	Unacked uint64     `json:"unacked,omitempty"`
-	Before  *Trouble   `json:"before,omitempty"` // what it may come from
+	// Released counts the cloud-to-device messages whose locks the loser lost.
+	Released uint64   `json:"released,omitempty"`
+	Before   *Trouble `json:"before,omitempty"` // what it may come from
 	// Differ and Returns are set by History.Add: in what the sides differ, and in what the
 	// winner shows a value that was displaced before and now displaces another.
 	Differ  Dims `json:"differ,omitempty"`

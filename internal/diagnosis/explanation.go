@@ -23,7 +23,7 @@ func explain(id iot.Identity, h *History, j *Judgement, now time.Time) iot.Expla
 		Confidence: rounded(j.Confidence), Summary: summary(h, j), Missing: j.Missing,
 		RunnerUp: &iot.RunnerUp{Verdict: j.RunnerUp, Confidence: rounded(j.Second), WouldFlipIf: gateOf(j.RunnerUp).Flip},
 		Evidence: make([]iot.Evidence, 0, len(j.Ledger)), Clients: who.clients, Conflicts: make([]iot.Conflict, 0, len(h.Kept)),
-		Lost:   iot.ExplanationLoss{PublishesUnacknowledged: h.Unacked},
+		Lost:   iot.ExplanationLoss{C2DReleased: h.Released, PublishesUnacknowledged: h.Unacked},
 		Advice: iot.Advice{Next: gate.Next, Fix: gate.Fix},
 	}
 	if id.IsModule() {
@@ -61,7 +61,7 @@ func rounded(c float64) float64 { return min(math.Round(c*100)/100, 0.99) }
 
 func conflictOf(d *Displacement, who people) iot.Conflict {
 	c := iot.Conflict{
-		At: iot.MomentOf(d.At), Code: int(d.Code), Reason: d.Reason, Unacked: d.Unacked,
+		At: iot.MomentOf(d.At), Code: int(d.Code), Reason: d.Reason, Unacked: d.Unacked, Released: d.Released,
 		Loser: peerOf(&d.Loser, who.letter(&d.Loser)), Winner: peerOf(&d.Winner, who.letter(&d.Winner)),
 		Afterlife: "pending",
 	}

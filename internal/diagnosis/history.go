@@ -22,7 +22,9 @@ type History struct {
 	Returns [dimensions]uint64 `json:"returns"`
 	Twofold uint64             `json:"twofold"` // displacements that return in two independent respects at once
 	Unacked uint64             `json:"unacked"`
-	Run     uint64             `json:"run"` // of the hub, in which Beaten[DimToken] was gathered
+	// Released counts the cloud-to-device messages whose locks losers lost.
+	Released uint64 `json:"released,omitempty"`
+	Run      uint64 `json:"run"` // of the hub, in which Beaten[DimToken] was gathered
 	// Gap is how long after the first loser connected its displacer did; Together, that both
 	// were of one address and software.
 	Gap      time.Duration `json:"gap,omitempty"`
@@ -59,7 +61,7 @@ func (h *History) Add(d Displacement) uint64 {
 		h.Since = d.At
 	}
 	h.Count++
-	h.Last, h.Unacked = d.At, h.Unacked+d.Unacked
+	h.Last, h.Unacked, h.Released = d.At, h.Unacked+d.Unacked, h.Released+d.Released
 	if h.Run != d.Winner.Run {
 		h.Run, h.Beaten[DimToken] = d.Winner.Run, nil // hashes of another run say nothing
 	}

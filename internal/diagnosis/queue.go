@@ -36,6 +36,7 @@ type event struct {
 	code      fault.Code
 	reason    string
 	unacked   uint64
+	released  uint64 // cloud-to-device messages whose locks were released
 	peer      Party
 	by        *Party
 	kernel    func() device.TCP // of by; may be nil

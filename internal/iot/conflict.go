@@ -18,6 +18,7 @@ type Conflict struct {
 	// Unobserved: nobody watched the loser to the end; "silent" then says little.
 	Unobserved bool   `json:"unobserved,omitempty"`
 	Unacked    uint64 `json:"publishesUnacknowledged"`
+	Released   uint64 `json:"c2dReleased"` // cloud-to-device messages whose locks the loser lost
 }
 
 // Masked is the conflict with its addresses masked.

@@ -26,6 +26,7 @@ type Config struct {
 	Hosts    func(host string) bool // is this an alias of the hub? letter case does not matter; no port
 	Policies []iot.Policy           // shared access policies, at most 64, each with keys of 16 to 64 bytes
 	Presence presence               // nil: every identity is disconnected
+	Messages messages               // nil: no messages wait for anybody
 	Skew     time.Duration          // how long after se a token still counts; 0 is 5 minutes, negative is none
 	Now      func() time.Time       // nil: time.Now
 	Random   io.Reader              // nil: crypto/rand
@@ -42,6 +43,7 @@ type Registry struct {
 	hosts    func(string) bool
 	policies map[string]iot.Policy
 	presence presence
+	messages messages
 	skew     time.Duration
 	now      func() time.Time
 	log      *slog.Logger
@@ -61,7 +63,7 @@ func New(cfg Config) (*Registry, error) {
 		return nil, fmt.Errorf("registry: Config needs Records and Hosts")
 	}
 	r := &Registry{
-		records: cfg.Records, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence,
+		records: cfg.Records, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence, messages: cfg.Messages,
 		skew: cfg.Skew, now: cfg.Now, log: cfg.Logger, random: &source{r: cfg.Random},
 	}
 	if r.skew == 0 {

@@ -5,24 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/store"
 )
-
-// End is how a message ended.
-type End struct {
-	Identity      iot.Identity
-	Status        iot.FeedbackStatus
-	At            time.Time // UTC
-	MessageID     string    // known if the message expired, or its sender wants feedback; may be empty
-	Size          int       // as iot.CloudMessage.Size
-	Ack           iot.AckMode
-	DeliveryCount int       // how often it was abandoned
-	Enqueued      time.Time // UTC, milliseconds
-	Due           time.Time // when it expires, or would have
-}
 
 // statuses are the ends of a message in the order of their numbers on disk.
 func statuses() []iot.FeedbackStatus {
@@ -41,8 +27,8 @@ func statuses() []iot.FeedbackStatus {
 //	device id, module id, message id   three texts
 const feedbackVersion = 1
 
-// feedback is the stored record of an end.
-func (e *End) feedback(generation uint64) []byte {
+// encodeFeedback is the stored record of an end.
+func encodeFeedback(e *iot.MessageEnd, generation uint64) []byte {
 	b := make([]byte, 0, 32+len(e.Identity.Device)+len(e.Identity.Module)+len(e.MessageID))
 	b = append(b, feedbackVersion, byte(slices.Index(statuses(), e.Status)))
 	b = binary.AppendUvarint(b, ticks(e.At))
