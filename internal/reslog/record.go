@@ -18,6 +18,7 @@ const (
 	categoryConnections = "Connections"
 	categoryIdentity    = "DeviceIdentityOperations"
 	categoryTelemetry   = "DeviceTelemetry"
+	categoryCommands    = "C2DCommands"
 	categoryLog         = "BerthResourceLog"
 )
 
