@@ -50,8 +50,12 @@ const (
 	// takeAtOnce is how many deliveries are taken from the session in one call.
 	takeAtOnce = 16
 
+	// maxUnacknowledged is how many cloud-to-device messages a client may have unacknowledged:
+	// all that can be pending for it at once.
+	maxUnacknowledged = iot.MaxPendingMessages
+
 	// outRoom is how much output one turn gathers before it takes no more deliveries, in bytes.
-	outRoom = 64 * 1024
+	outRoom = 128 * 1024
 
 	// silenceCeiling is the longest silence of a connection, whatever keep-alive it asked
 	// for, also none (Azure: 29.45 minutes).
