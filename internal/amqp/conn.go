@@ -48,6 +48,7 @@ type conn struct {
 	runs     []*user                  // those with messages gathered in this turn
 	replies  int                      // replies that wait for credit
 	scratch  []byte                   // where a message is encoded
+	choked   bool // the last turn had no room for all that was to be sent
 	stopping bool
 	bye      device.Goodbye
 
@@ -86,6 +87,7 @@ func (c *conn) Turn(t *park.Turn) error {
 		c.stopping = true
 		c.stop()
 	}
+	c.resend()
 	c.collectMail()
 	c.refill()
 	if len(c.full) == 0 {
@@ -95,6 +97,8 @@ func (c *conn) Turn(t *park.Turn) error {
 	c.expire()
 	c.overdue()
 	c.machineEvents(t)
+	c.choked = c.machine.Full()
+	t.More = t.More || c.choked
 	t.Paused = len(c.full) > 0 || t.Stopping && !c.machine.Over()
 	var deadline time.Time
 	t.Out, deadline = c.machine.Finish()
@@ -181,6 +185,20 @@ func (c *conn) handle(ev *endpoint.Event) {
 	}
 }
 
+// resend lets every link send on what the last turn had no room for.
+func (c *conn) resend() {
+	if !c.choked {
+		return
+	}
+	for s := range c.machine.Sessions() {
+		for l := range s.Links() {
+			if n, ok := l.Data.(node); ok {
+				n.flow(c, l)
+			}
+		}
+	}
+}
+
 // flow tells the link of a flow, or if it was of the session, each of its links.
 func (c *conn) flow(ev *endpoint.Event) {
 	if ev.Link != nil {
@@ -222,7 +240,7 @@ func (c *conn) trust() {
 // expire ends what rested on claims that have ended (amqp 2).
 func (c *conn) expire() {
 	if !c.ends.IsZero() && !c.now.Before(c.ends) {
-		_, c.ends = c.claims.expire(c.now)
+		c.ends = c.claims.expire(c.now)
 		c.expireUsers()
 		if len(c.claims) == 0 && len(c.users) == 0 {
 			c.idleAt = c.now

@@ -33,7 +33,7 @@ func (u *user) attachInbox(at *attachment, to device.Stream) *amqpwire.Error {
 }
 
 // flow takes messages for the credit that there is.
-func (n *inbox) flow(c *conn, l *endpoint.Link) {
+func (n *inbox) flow(_ *conn, l *endpoint.Link) {
 	n.user.take()
 	if l.Drain() {
 		l.Drained()

@@ -251,7 +251,7 @@ func TestGoodbyes(t *testing.T) {
 	p := w.as(tokenFor("", "device"))
 	p.sender("/devices/a/messages/events", nil)
 	p.sender("/devices/b/messages/events", nil)
-	if err := p.Conn.Close(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := p.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	for i := range 2 {

@@ -11,7 +11,6 @@ import (
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
-	"github.com/berth-iot/berth/internal/iot"
 )
 
 // receiver is the node behind a link that reads a partition of the event hub.
@@ -46,7 +45,7 @@ type receiver struct {
 
 // attachPartition takes a link that reads a partition.
 func (c *conn) attachPartition(at *attachment) *amqpwire.Error {
-	if err := c.may(at, iot.ServiceConnect); err != nil {
+	if err := c.may(at); err != nil {
 		return err
 	}
 	if at.sends {
@@ -185,10 +184,10 @@ func (r *receiver) flow(c *conn, l *endpoint.Link) {
 			tag[15-i] = byte(r.count >> (8 * i))
 		}
 		_, err := l.Send(endpoint.Message{Tag: tag[:], Payload: payload})
-		switch {
-		case err == nil:
+		switch err { //nolint:errorlint // Send gives its errors bare
+		case nil:
 			c.facts.Traffic.PacketsOut.Add(1)
-		case err == endpoint.ErrTooLarge: //nolint:errorlint // Send gives it bare
+		case endpoint.ErrTooLarge:
 			l.Detach(c.refusal(amqpwire.CondMessageSizeExceeded, fault.MessageTooLarge,
 				"event %d has %d bytes, more than the link's max-message-size", r.batch.first+uint64(r.at), len(payload)))
 			return

@@ -193,7 +193,7 @@ func (u *user) close(why device.Goodbye) {
 
 // woken does what the session has to be done: acknowledgements, results, messages; or ends
 // it here because it has ended there.
-func (u *user) woken(c *conn) {
+func (u *user) woken(*conn) {
 	if u.session == nil || u.ended {
 		return
 	}
