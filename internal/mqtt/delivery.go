@@ -75,13 +75,13 @@ func (m *machine) send(t *park.Turn, s *scratch, msg *iot.LockedMessage) {
 		m.outgoing[i].lock = msg.Lock
 		return
 	}
-	if s.topic = m.own.appendTopic(s.topic[:0], &msg.CloudMessage); len(s.topic) > math.MaxUint16 {
+	if s.published = m.own.appendTopic(s.published[:0], &msg.CloudMessage); len(s.published) > math.MaxUint16 {
 		m.log.Warn("a message's properties do not fit into an MQTT topic; it is rejected on the device's behalf",
 			slog.String("op", "mqtt.send"), slog.String("device", m.own.Device), slog.String("module", m.own.Module))
 		m.settle(msg.Lock, device.Reject)
 		return
 	}
-	p.Topic = s.topic
+	p.Topic = s.published
 	if p.QoS > 0 {
 		p.ID = m.identifier(msg.Number)
 		p.Dup = msg.Again && m.resumed // MQTT-3.3.1-1

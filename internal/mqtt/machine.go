@@ -55,7 +55,7 @@ type scratch struct {
 	bag        []byte    // its property bag, which is well formed
 	frames     int       // packets seen this turn
 	deliveries [takeAtOnce]device.Delivery
-	topic      []byte // of the message being published
+	published  []byte // the topic of the message being published
 }
 
 // mark says where in the input a message ends, and how it will be acknowledged.

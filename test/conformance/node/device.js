@@ -4,11 +4,12 @@
 const fs = require('fs');
 const { Client, ModuleClient, Message } = require('azure-iot-device');
 const { NoRetry } = require('azure-iot-common');
+const amqp = require('azure-iot-device-amqp');
 const mqtt = require('azure-iot-device-mqtt');
 const http = require('azure-iot-device-http');
 const { play, say, explain } = require('./puppet');
 
-const transports = { Mqtt: mqtt.Mqtt, MqttWs: mqtt.MqttWs, Http: http.Http };
+const transports = { Mqtt: mqtt.Mqtt, MqttWs: mqtt.MqttWs, Amqp: amqp.Amqp, AmqpWs: amqp.AmqpWs, Http: http.Http };
 let client;
 let twin;
 
