@@ -55,7 +55,7 @@ func (c *conn) claim(k claim) error {
 		return err
 	}
 	c.trust()
-	_, c.ends = c.claims.expire(c.now)
+	c.ends = c.claims.expire(c.now)
 	c.renewUsers(k)
 	return nil
 }

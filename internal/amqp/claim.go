@@ -36,15 +36,14 @@ func (cs *claims) put(k claim) error {
 }
 
 // expire takes out the claims that have ended, and says when the next one will.
-func (cs *claims) expire(now time.Time) (ended int, next time.Time) {
-	before := len(*cs)
+func (cs *claims) expire(now time.Time) (next time.Time) {
 	*cs = slices.DeleteFunc(*cs, func(k claim) bool { return !now.Before(k.ends) })
 	for _, k := range *cs {
 		if next.IsZero() || k.ends.Before(next) {
 			next = k.ends
 		}
 	}
-	return before - len(*cs), next
+	return next
 }
 
 // permit says whether a policy's claim gives a right on a path.
@@ -55,7 +54,7 @@ func (cs claims) permit(host func(string) bool, path string, entity bool, need i
 		switch {
 		case k.identity != (iot.Identity{}):
 			err = fault.New(fault.IotHubUnauthorizedAccess, op, "a device's own token opens the links of that device only")
-		case !k.grant.SAS.Covers(host, path) && !(entity && k.grant.SAS.CoversEntity(host, path)):
+		case !k.grant.SAS.Covers(host, path) && (!entity || !k.grant.SAS.CoversEntity(host, path)):
 			err = fault.New(fault.IotHubUnauthorizedAccess, op, "the token's resource does not cover %s", quoted(path))
 		case !k.grant.Rights.Has(need):
 			err = fault.New(fault.IotHubUnauthorizedAccess, op, "the shared access policy %s lacks the right %s", quoted(k.grant.Policy), need)

@@ -24,7 +24,7 @@ type commands struct{ sink }
 
 // attachCommands takes a link to /messages/devicebound.
 func (c *conn) attachCommands(at *attachment) *amqpwire.Error {
-	if err := c.may(at, iot.ServiceConnect); err != nil {
+	if err := c.serves(at); err != nil {
 		return err
 	}
 	if !at.sends {

@@ -47,9 +47,11 @@ type conn struct {
 	full     []*user                  // those with messages that the log has not taken
 	runs     []*user                  // those with messages gathered in this turn
 	replies  int                      // replies that wait for credit
-	scratch  []byte                   // where a message is encoded
+	sole     sole
+	scratch  []byte // where a message is encoded
 	stopping bool
 	bye      device.Goodbye
+	byPeer   bool // the peer closed, with whatever words
 
 	// shared
 
@@ -203,7 +205,8 @@ func (c *conn) opened(o *amqpwire.Open) {
 	if c.server.cfg.Hosts.Has(o.Hostname) {
 		c.host = o.Hostname
 	}
-	c.machine.Open(amqpwire.Open{})
+	c.machine.Open(c.wishes(o))
+	c.beSole()
 }
 
 // trust notes that the peer has proved something.
@@ -217,12 +220,15 @@ func (c *conn) trust() {
 	if c.trusted != nil {
 		c.trusted()
 	}
+	if c.open.ContainerID != "" || c.sole.asked { // else the open is to come
+		c.beSole()
+	}
 }
 
 // expire ends what rested on claims that have ended (amqp 2).
 func (c *conn) expire() {
 	if !c.ends.IsZero() && !c.now.Before(c.ends) {
-		_, c.ends = c.claims.expire(c.now)
+		c.ends = c.claims.expire(c.now)
 		c.expireUsers()
 		if len(c.claims) == 0 && len(c.users) == 0 {
 			c.idleAt = c.now
@@ -258,6 +264,7 @@ func (c *conn) stop() {
 
 // closing notes why the connection is over.
 func (c *conn) closing(ev *endpoint.Event) {
+	c.byPeer = c.byPeer || ev.ByPeer
 	switch {
 	case c.bye.Kind != 0:
 	case ev.ByPeer:
@@ -274,11 +281,14 @@ func (c *conn) Closed(now time.Time, why error) {
 		c.bye = farewell(why)
 	}
 	c.closeUsers()
-	c.closeParted()
+	c.closeParted(why)
 	for _, then := range c.close(c.cancel) {
 		then()
 	}
 	c.closeUsers() // those that were opening
+	if c.sole.entered {
+		c.server.soles.leave(c)
+	}
 	if !c.proven && c.trusted != nil {
 		c.trusted() // its place among strangers is free
 	}

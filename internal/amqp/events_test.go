@@ -45,7 +45,7 @@ func take(t *testing.T, r *goamqp.Receiver, n int) (all []string) {
 func TestReceiversBeginWhereTheySay(t *testing.T) {
 	w := newWorld(t, hubtest.Script{})
 	for i := range 5 {
-		w.events.add(0, "dev1", fmt.Sprint(i))
+		w.events.add(0, fmt.Sprint(i))
 	}
 	p := w.as(eventHubs())
 	for expression, want := range map[string][]string{
@@ -63,7 +63,7 @@ func TestReceiversBeginWhereTheySay(t *testing.T) {
 		}
 	}
 	latest := p.receiver(partition0, from("amqp.annotation.x-opt-offset > '@latest'"))
-	w.events.add(0, "dev1", "new")
+	w.events.add(0, "new")
 	if got := take(t, latest, 1); got[0] != "new" {
 		t.Errorf("from the end: %v, want what came after", got)
 	}
@@ -74,7 +74,7 @@ func TestReceiversBeginWhereTheySay(t *testing.T) {
 
 func TestEventAsReadersKnowIt(t *testing.T) {
 	w := newWorld(t, hubtest.Script{})
-	w.events.add(0, "dev1", "body")
+	w.events.add(0, "body")
 	m, err := w.as(tokenFor("", "service")).receiver(partition0, nil).Receive(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestSlowReaderCostsOthersNothing(t *testing.T) {
 	r := p.receiver(partition0, &goamqp.ReceiverOptions{Credit: 50})
 	const n = 2000
 	for i := range n {
-		w.events.add(0, "dev1", fmt.Sprint(i))
+		w.events.add(0, fmt.Sprint(i))
 	}
 	got := take(t, r, n)
 	for i, body := range got {
@@ -163,8 +163,8 @@ func TestEpochs(t *testing.T) {
 
 func TestManagement(t *testing.T) {
 	w := newWorld(t, hubtest.Script{})
-	w.events.add(1, "dev1", "x")
-	w.events.add(1, "dev1", "y")
+	w.events.add(1, "x")
+	w.events.add(1, "y")
 	p := w.as(tokenFor("", "service"))
 	for _, address := range []string{"$management", "hub/$management", "amqps://" + hubHost + ":5671/hub/$management"} {
 		s := p.sender(address, nil)

@@ -1,6 +1,8 @@
 package amqp
 
 import (
+	"errors"
+
 	"github.com/berth-iot/berth/internal/amqp/endpoint"
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/device"
@@ -33,7 +35,7 @@ func (u *user) attachInbox(at *attachment, to device.Stream) *amqpwire.Error {
 }
 
 // flow takes messages for the credit that there is.
-func (n *inbox) flow(c *conn, l *endpoint.Link) {
+func (n *inbox) flow(_ *conn, l *endpoint.Link) {
 	n.user.take()
 	if l.Drain() {
 		l.Drained()
@@ -131,7 +133,7 @@ func (u *user) deliver(d *device.Delivery, l *endpoint.Link, n *inbox) {
 	id, err := l.Send(endpoint.Message{Tag: m.Lock[:], Payload: c.scratch})
 	if err != nil { // the peer takes none of this size, or the link ended meanwhile
 		outcome := device.Abandon
-		if err == endpoint.ErrTooLarge { //nolint:errorlint // Send gives it bare
+		if errors.Is(err, endpoint.ErrTooLarge) {
 			outcome = device.Reject
 		}
 		u.do(device.Settle{Lock: m.Lock, Outcome: outcome}, func(error) {})

@@ -251,7 +251,7 @@ func TestGoodbyes(t *testing.T) {
 	p := w.as(tokenFor("", "device"))
 	p.sender("/devices/a/messages/events", nil)
 	p.sender("/devices/b/messages/events", nil)
-	if err := p.Conn.Close(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := p.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	for i := range 2 {
@@ -261,23 +261,5 @@ func TestGoodbyes(t *testing.T) {
 		if bye.Kind != device.GoodbyeClean {
 			t.Errorf("%s: %+v, want a clean goodbye", s.Hello.Identity, bye)
 		}
-	}
-}
-
-// TestAfterlifeOfTheDisplaced: who answers the detach was alive, and the others of its
-// connection know nothing of it.
-func TestAfterlifeOfTheDisplaced(t *testing.T) {
-	w := newWorld(t, hubtest.Script{Instant: true})
-	p := w.as(tokenFor("", "device"))
-	p.sender("/devices/a/messages/events", nil)
-	other := p.sender("/devices/b/messages/events", nil)
-	w.as(tokenFor("devices/a", "")).sender("/devices/a/messages/events", nil)
-	s := w.core.Session(t.Context(), 0)
-	s.Await(t.Context(), func() bool { return len(s.Afterlives()) > 0 })
-	if got := s.Afterlives(); len(got) != 1 || got[0].Kind != device.AfterlifeAlive {
-		t.Errorf("got %+v, want one that was alive", got)
-	}
-	if err := other.Send(t.Context(), goamqp.NewMessage([]byte("x")), nil); err != nil {
-		t.Errorf("the other device of the connection: %v", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
-	"github.com/berth-iot/berth/internal/iot"
 )
 
 // management answers what there is to read: the event hub and its partitions (amqp 7).
@@ -20,7 +19,7 @@ func (management) detached(*conn, *endpoint.Link) {}
 
 // attachManagement takes one of the pair of links of the management node.
 func (c *conn) attachManagement(at *attachment) *amqpwire.Error {
-	if err := c.may(at, iot.ServiceConnect); err != nil {
+	if err := c.serves(at); err != nil {
 		return err
 	}
 	if at.address.entity != "" && !c.isHub(at.address.entity) {

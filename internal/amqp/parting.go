@@ -1,12 +1,15 @@
 package amqp
 
 import (
+	"errors"
+	"syscall"
 	"time"
 
 	"github.com/berth-iot/berth/internal/amqp/endpoint"
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 // parting is the end of a user whose session has ended by itself: it was displaced,
@@ -16,8 +19,7 @@ type parting struct {
 	displaced bool
 	began     time.Time
 	until     time.Time
-	unheard   int // detaches that the peer has not answered
-	answered  bool
+	heard     uint64 // what had come on the connection when it began, in bytes
 }
 
 // displacedText is what real clients are told, and retry (amqp 6).
@@ -30,7 +32,7 @@ func (u *user) part(err error) {
 	code := fault.Of(err)
 	u.farewell = &parting{
 		displaced: code == fault.LinkCreationConflict || code == fault.ConnectionForcefullyClosedOnNewConnection,
-		began:     c.now, until: c.now.Add(endpoint.AnswerWithin),
+		began:     c.now, until: c.now.Add(endpoint.AnswerWithin), heard: c.facts.Traffic.BytesIn.Load(),
 	}
 	e := c.condition(err)
 	if u.farewell.displaced {
@@ -38,7 +40,7 @@ func (u *user) part(err error) {
 		e.Description = displacedText + ". " + e.Description
 	}
 	sessions := make(map[*endpoint.Session]struct{})
-	links := u.links
+	links, told := u.links, 0
 	u.links = nil
 	for _, l := range links {
 		if !l.Live() {
@@ -46,7 +48,7 @@ func (u *user) part(err error) {
 		}
 		sessions[l.Session()] = struct{}{}
 		c.partings[l] = u
-		u.farewell.unheard++
+		told++
 		l.Detach(e)
 	}
 	u.session.Close(device.Goodbye{Kind: device.GoodbyeEnded})
@@ -62,8 +64,8 @@ func (u *user) part(err error) {
 	c.forget(u)
 	delete(c.users, u.id)
 	c.parted = append(c.parted, u)
-	if u.farewell.unheard == 0 {
-		u.seen(device.AfterlifeClosed)
+	if told == 0 { // it has no link to answer for
+		u.seen(device.Afterlife{Kind: device.AfterlifeSilent, Cut: true})
 	}
 	if len(c.users) == 0 && c.carriesOnlyUsers() {
 		c.bye = device.Goodbye{Kind: device.GoodbyeEnded, Detail: fault.Detail(err)}
@@ -92,21 +94,16 @@ func (c *conn) carriesOnlyUsers() bool {
 	return true
 }
 
-// answered notes that the peer answered a detach of ours.
+// answered notes that the peer answered a detach of ours. The first answer of a user
+// tells that it is alive.
 func (c *conn) answered(l *endpoint.Link) {
-	u := c.partings[l]
-	if u == nil {
-		return
-	}
-	delete(c.partings, l)
-	u.farewell.answered = true
-	if u.farewell.unheard--; u.farewell.unheard == 0 {
-		u.seen(device.AfterlifeAlive)
+	if u := c.partings[l]; u != nil {
+		u.seen(device.Afterlife{Kind: device.AfterlifeAlive})
 	}
 }
 
 // seen tells what was seen of a displaced peer, once.
-func (u *user) seen(kind device.AfterlifeKind) {
+func (u *user) seen(life device.Afterlife) {
 	c, p := u.conn, u.farewell
 	if p == nil {
 		return
@@ -116,7 +113,8 @@ func (u *user) seen(kind device.AfterlifeKind) {
 	if !p.displaced {
 		return
 	}
-	life := device.Afterlife{Kind: kind, After: c.now.Sub(p.began)}
+	life.After, life.Bytes = c.now.Sub(p.began), int(c.facts.Traffic.BytesIn.Load()-p.heard)
+	life.Kept = len(c.users) > 0 || !c.carriesOnlyUsers()
 	if c.facts.Kernel != nil {
 		life.TCP = c.facts.Kernel()
 	}
@@ -149,38 +147,32 @@ func (c *conn) waits() time.Time {
 // overdue tells of the peers that did not answer.
 func (c *conn) overdue() {
 	for len(c.parted) > 0 && !c.now.Before(c.parted[0].farewell.until) {
-		u := c.parted[0]
-		kind := device.AfterlifeSilent
-		if u.farewell.answered {
-			kind = device.AfterlifeAlive
-		}
-		u.seen(kind)
+		c.parted[0].seen(device.Afterlife{Kind: device.AfterlifeSilent})
 	}
 }
 
-// closeParted tells of those who had not answered when the connection was over.
-func (c *conn) closeParted() {
+// closeParted tells of those who had not answered when the connection was over: why says
+// how the socket ended, whatever had been decided before.
+func (c *conn) closeParted(why error) {
 	for len(c.parted) > 0 {
-		u := c.parted[0]
-		kind := lostKind(c.bye)
-		if u.farewell.answered {
-			kind = device.AfterlifeAlive
+		life := device.Afterlife{Kind: lostKind(why)}
+		if c.byPeer {
+			life.Kind = device.AfterlifeAlive
 		}
-		u.seen(kind)
+		if life.Kind == device.AfterlifeSilent {
+			life.Cut = c.now.Before(c.parted[0].farewell.until)
+		}
+		c.parted[0].seen(life)
 	}
 }
 
-// lostKind is what the end of the connection says of a peer that has not answered.
-func lostKind(why device.Goodbye) device.AfterlifeKind {
-	switch why.Kind {
-	case device.GoodbyeClean, device.GoodbyeEnded:
-		return device.AfterlifeAlive
-	case device.GoodbyeLost:
-		if why.Detail == resetDetail {
-			return device.AfterlifeReset
-		}
+// lostKind is what the end of the socket says of a peer that has not answered.
+func lostKind(why error) device.AfterlifeKind {
+	switch {
+	case errors.Is(why, syscall.ECONNRESET), errors.Is(why, syscall.EPIPE):
+		return device.AfterlifeReset
+	case errors.Is(why, park.ErrPeerClosed):
 		return device.AfterlifeClosed
-	default:
 	}
 	return device.AfterlifeSilent
 }

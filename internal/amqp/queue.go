@@ -31,7 +31,7 @@ type queue struct {
 
 // attachQueue takes a link to feedback or file notifications.
 func (c *conn) attachQueue(at *attachment, open func(wake func()) (device.Receiver, error)) *amqpwire.Error {
-	if err := c.may(at, iot.ServiceConnect); err != nil {
+	if err := c.serves(at); err != nil {
 		return err
 	}
 	if at.sends {

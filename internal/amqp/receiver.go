@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -11,7 +12,6 @@ import (
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
-	"github.com/berth-iot/berth/internal/iot"
 )
 
 // receiver is the node behind a link that reads a partition of the event hub.
@@ -46,7 +46,7 @@ type receiver struct {
 
 // attachPartition takes a link that reads a partition.
 func (c *conn) attachPartition(at *attachment) *amqpwire.Error {
-	if err := c.may(at, iot.ServiceConnect); err != nil {
+	if err := c.serves(at); err != nil {
 		return err
 	}
 	if at.sends {
@@ -188,7 +188,7 @@ func (r *receiver) flow(c *conn, l *endpoint.Link) {
 		switch {
 		case err == nil:
 			c.facts.Traffic.PacketsOut.Add(1)
-		case err == endpoint.ErrTooLarge: //nolint:errorlint // Send gives it bare
+		case errors.Is(err, endpoint.ErrTooLarge):
 			l.Detach(c.refusal(amqpwire.CondMessageSizeExceeded, fault.MessageTooLarge,
 				"event %d has %d bytes, more than the link's max-message-size", r.batch.first+uint64(r.at), len(payload)))
 			return

@@ -4,14 +4,13 @@ import (
 	"strconv"
 
 	"github.com/berth-iot/berth/internal/amqpwire"
-	"github.com/berth-iot/berth/internal/iot"
 )
 
 // redirect refuses a link to /messages/events…, where clients that hold the hub's own
 // connection string ask for the event endpoint, and says where that is: here, under the
 // hub's name (amqp 7).
 func (c *conn) redirect(at *attachment) *amqpwire.Error {
-	if err := c.may(at, iot.ServiceConnect); err != nil {
+	if err := c.serves(at); err != nil {
 		return err
 	}
 	host, port := c.host, c.server.cfg.Port

@@ -193,7 +193,7 @@ func (u *user) close(why device.Goodbye) {
 
 // woken does what the session has to be done: acknowledgements, results, messages; or ends
 // it here because it has ended there.
-func (u *user) woken(c *conn) {
+func (u *user) woken(*conn) {
 	if u.session == nil || u.ended {
 		return
 	}
@@ -208,7 +208,9 @@ func (u *user) woken(c *conn) {
 // closeUsers ends every session, because the connection is over.
 func (c *conn) closeUsers() {
 	for _, u := range c.users {
-		u.close(c.bye)
+		if !u.opening { // its session is to come, and is closed then
+			u.close(c.bye)
+		}
 	}
 }
 

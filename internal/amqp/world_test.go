@@ -213,14 +213,14 @@ func newMemory(partitions int) *memory {
 	return &memory{partitions: make([][]iot.Event, partitions), changed: make(chan struct{})}
 }
 
-// add appends an event of a device; its sequence is its place.
-func (m *memory) add(partition int, dev, body string) {
+// add appends an event of dev1; its sequence is its place.
+func (m *memory) add(partition int, body string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := uint64(len(m.partitions[partition]))
 	m.partitions[partition] = append(m.partitions[partition], iot.Event{
 		Partition: partition, Sequence: n, Offset: 100 * n, Enqueued: time.UnixMilli(1_000_000 + int64(n)).UTC(),
-		Stamp: iot.Stamp{Identity: iot.Identity{Device: dev}}, Raw: iot.Raw{Source: iot.SourceBag, Body: []byte(body)},
+		Stamp: iot.Stamp{Identity: iot.Identity{Device: "dev1"}}, Raw: iot.Raw{Source: iot.SourceBag, Body: []byte(body)},
 	})
 	close(m.changed)
 	m.changed = make(chan struct{})

@@ -12,12 +12,21 @@ const (
 
 	minRetentionAge   = time.Minute
 	maxRetentionAge   = 3650 * 24 * time.Hour
-	minRetentionBytes = 8 << 20 // less than this is a few blocks
+	minRetentionBytes = 8 << 20           // less than this is a few blocks
+	maxRetentionBytes = 1_000_000_000_000 // below the gap that is left behind damage (telemetry)
 	maxClockSkew      = time.Hour
 	maxExpiryGrace    = 24 * time.Hour
 	minLogFile        = 1 << 20 // the resource log's library rotates in whole megabytes
 	maxLogFile        = 10 << 30
 	maxLogBackups     = 1000
+
+	minTTL           = time.Minute // Azure's, as the others of messages
+	maxTTL           = 48 * time.Hour
+	maxDeliveries    = 100
+	minFeedbackBatch = time.Millisecond
+	maxFeedbackBatch = time.Minute
+	minFeedbackLock  = 5 * time.Second
+	maxFeedbackLock  = 5 * time.Minute
 
 	minUnauthenticated = 16
 	maxUnauthenticated = 1 << 20

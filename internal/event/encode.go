@@ -44,7 +44,7 @@ func (x *Encoder) Append(b []byte, e *iot.Event) []byte {
 			return x.appendAMQP(b, e, &m)
 		}
 	}
-	system, application, _ := e.Raw.Properties() //nolint:errcheck // an encoding that is not known says nothing
+	system, application, _ := e.Raw.Properties() // an encoding that is not known says nothing
 	b = x.annotations(b, e, func(name string) (string, bool) { return system.Get(name) })
 	b = appendProperties(b, system)
 	b = appendApplication(b, system, application)

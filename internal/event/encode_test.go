@@ -1,6 +1,7 @@
 package event
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,9 +57,7 @@ func ofTheHub(more map[string]string) map[string]string {
 		iot.ConnectionGenerationID: "string 638000000000000000",
 		iot.MessageSource:          "string Telemetry",
 	}
-	for name, value := range more {
-		all[name] = value
-	}
+	maps.Copy(all, more)
 	return all
 }
 

@@ -179,7 +179,7 @@ func (l *Log) refuse(messages int, err error) {
 	r := &l.round
 	why := fault.Wrap(err, fault.ServerError, "telemetry.commit", "the message could not be stored")
 	if errors.Is(err, store.ErrFull) {
-		why = fault.Wrap(err, fault.ServiceUnavailable, "telemetry.commit", "the hub's disk is full; the message was not stored, send it again later")
+		why = fault.Wrap(err, fault.ServiceUnavailable, "telemetry.commit", "the hub's store is full; the message was not stored, send it again later")
 	}
 	if !l.failing {
 		l.failing = true

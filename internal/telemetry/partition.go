@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -67,39 +66,6 @@ type cursor struct {
 	time     int64  // enqueued time of the last message, Unix milliseconds
 	mark     store.Mark
 	marked   bool
-}
-
-// openPartition finds the partition's end in its last block.
-func openPartition(c Config, t store.Tail) (*partition, error) {
-	p := &partition{id: t.Partition, ring: ring{budget: c.RingBytes / c.Partitions}}
-	if t.Value == nil {
-		return p, nil
-	}
-	b, err := decodeBlock(t.Value)
-	if err == nil && b.first != t.First {
-		err = fmt.Errorf("%w: block %d is filed as %d", store.ErrCorrupt, b.first, t.First)
-	}
-	if err != nil {
-		return nil, err
-	}
-	p.end = cursor{sequence: b.end(), offset: b.offset + uint64(b.length), time: b.time}
-	at := 0
-	for at < len(b.body) {
-		p.end.last = b.offset + uint64(at)
-		n, err := sizeAt(b.body[at:])
-		if err != nil {
-			return nil, err
-		}
-		at += n
-	}
-	if p.marks, err = c.Log.Marks(t.Partition); err != nil {
-		return nil, fmt.Errorf("read marks: %w", err)
-	}
-	if len(p.marks) == 0 {
-		return nil, fmt.Errorf("%w: events without a mark", store.ErrCorrupt)
-	}
-	p.end.mark, p.end.marked = p.marks[len(p.marks)-1], true
-	return p, nil
 }
 
 // append copies one message into the block under construction. The caller holds mu.

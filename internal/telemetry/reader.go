@@ -177,10 +177,7 @@ func (r *Reader) catchUp(ctx context.Context, end uint64) error {
 
 // enter checks a block of the store and stands in it.
 func (r *Reader) enter(s store.Stored) error {
-	b, err := decodeBlock(s.Value)
-	if err == nil && b.first != s.First {
-		err = fmt.Errorf("%w: block %d is filed as %d", store.ErrCorrupt, b.first, s.First)
-	}
+	b, err := filed(s)
 	if err != nil {
 		r.place.sequence = max(r.place.sequence, s.First)
 		return r.pass(err)

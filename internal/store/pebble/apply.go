@@ -23,7 +23,7 @@ func (r *records) Apply(ctx context.Context, b store.Batch) ([]store.Rev, error)
 	if err := checkBatch(b); err != nil {
 		return nil, err
 	}
-	if err := r.engine.space.admit(); err != nil {
+	if err := errors.Join(r.engine.space.admit(), r.waiting.admit()); err != nil {
 		return nil, err
 	}
 	unlock := r.lock(b.Writes)
