@@ -145,17 +145,22 @@ func (in *installation) renew(ctx context.Context) {
 // certificates.
 func handshake(cfg *tls.Config, ids *atomic.Uint64) park.Handshake {
 	return func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
-		facts := &device.Conn{
-			ID: ids.Add(1), Transport: device.MQTT, Accepted: time.Now(),
-			Listener: nc.LocalAddr().String(), Remote: addrOf(nc.RemoteAddr()), Local: addrOf(nc.LocalAddr()),
-			Kernel: device.Kernel(nc),
-		}
+		facts := factsOf(nc, ids.Add(1)) // apart: a handshake that waits for its peer does so on a small stack
 		conn, told, err := pki.Handshake(ctx, nc, cfg)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		facts.TLS = told
-		return conn, facts, conn.ConnectionState().PeerCertificates, nil
+		return conn, facts, pki.Certificates(conn), nil
+	}
+}
+
+// factsOf is what an accepted socket tells of its connection.
+func factsOf(nc net.Conn, id uint64) *device.Conn {
+	return &device.Conn{
+		ID: id, Transport: device.MQTT, Accepted: time.Now(),
+		Listener: nc.LocalAddr().String(), Remote: addrOf(nc.RemoteAddr()), Local: addrOf(nc.LocalAddr()),
+		Kernel: device.Kernel(nc),
 	}
 }
 
