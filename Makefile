@@ -12,9 +12,9 @@ test: setup build ; $(GO) vet ./... && $(MAKE) race && $(MAKE) conformance
 race: ; CGO_ENABLED=1 $(GO) test -race ./cmd/... ./internal/...
 conformance: setup build ; $(GO) test -count=1 -timeout 15m ./test/...
 lint: ; $(LINT) run ./... && $(LINT) fmt --diff ./...
-check: lint ; $(GO) vet ./... && $(MAKE) race
+check: lint ; $(GO) vet ./... && $(GO) vet -C bench/peers ./... && $(MAKE) race
 fuzz: ; ./test/fuzz.sh
 sim: ; BERTH_SIM_STEPS=1000000 $(GO) test -count=1 -timeout 60m -run 'Sim' ./internal/arbiter ./internal/presence ./internal/hub
-bench: build ; ./test/setup.sh bench && $(GO) test -run '^$$' -bench . -benchmem ./internal/... && $(GO) run ./bench
+bench: build ; ./test/setup.sh bench && $(GO) build -C bench/peers -o ../../bin/ ./... && $(GO) run ./bench $(BENCH)
 docs: ; $(GO) test ./internal/fault -run TestErrorsDoc -update
 setup: ; ./test/setup.sh

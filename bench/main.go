@@ -1,151 +1,94 @@
-// Command bench measures Berth and Mosquitto side by side in one run, with the same
-// load generator, and prints medians and ratios. Run it by "make bench"; flags say how
-// long. It starts both servers itself, on loopback, and stops them.
+// Command bench measures Berth beside Mosquitto, mochi-mqtt and a bare TLS handshake loop
+// in one run, with the same load generator, and prints medians and ratios as the Markdown
+// of docs/performance.md. It starts every server itself, on loopback, in turn with the
+// others, and stops it. Run it by "make bench"; -h says how to shorten it, or to profile.
 package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"slices"
-	"strconv"
-	"text/tabwriter"
-	"time"
+	"regexp"
 )
 
-// report is what "berth bench --json" prints, as far as it is compared.
-type report struct {
-	PerSecond float64 `json:"perSecond"`
-	Failed    uint64  `json:"failed"`
-	Latency   struct {
-		P50 float64 `json:"p50Micros"`
-		P99 float64 `json:"p99Micros"`
-	} `json:"latency"`
-	Server struct {
-		MicrosPerOp float64 `json:"cpuMicrosPerOperation"`
-	} `json:"server"`
-}
-
-// load is one thing that is measured on both servers.
-type load struct {
-	name string
-	args []string
+// rig is one run of this command.
+type rig struct {
+	rounds   int
+	seconds  int
+	devices  int            // of the idle load
+	only     *regexp.Regexp // nil: every load
+	peers    *regexp.Regexp // nil: every server
+	profiles string         // folder for the hub's profiles; empty: none
+	dir      string
 }
 
 func main() {
-	rounds := flag.Int("rounds", 3, "how often each load is run on each server")
-	seconds := flag.Int("seconds", 8, "length of one measured window")
+	var r rig
+	flag.IntVar(&r.rounds, "rounds", 5, "how often each load is run on each server")
+	flag.IntVar(&r.seconds, "seconds", 8, "length of one measured window")
+	flag.IntVar(&r.devices, "idle", 10_000, "devices that are held idle")
+	flag.StringVar(&r.profiles, "profiles", "", "folder for CPU and heap profiles of the hub under each load")
+	only := flag.String("only", "", "regular expression: the loads to run (publish16, publish1, connect, idle, takeover, fairness, read, diagnosis)")
+	peers := flag.String("servers", "", "regular expression: the servers to run besides berth (mosquitto, mochi, handshake)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := compare(ctx, *rounds, *seconds); err != nil {
+	err := r.compile(*only, *peers)
+	if err == nil {
+		err = r.run(ctx)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// compare runs every load on both servers in turn and prints the table.
-func compare(ctx context.Context, rounds, seconds int) (err error) {
-	dir, err := os.MkdirTemp("", "berth-bench-*")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	hub, err := startBerth(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer hub.stop()
-	peer, err := startMosquitto(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer peer.stop()
-
-	window := []string{"--duration", strconv.Itoa(seconds) + "s"}
-	loads := []load{
-		{"publish, 100 devices, 16 in flight", append([]string{"publish", "--devices", "100", "--inflight", "16"}, window...)},
-		{"publish, 1,000 devices, 1 in flight", append([]string{"publish", "--devices", "1000", "--inflight", "1"}, window...)},
-		{"connect, 2,000 devices", []string{"connect", "--devices", "2000"}},
-	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "load\tserver\tper second\tserver CPU µs each\tp50 ms\tp99 ms\tfailed") //nolint:errcheck // Flush reports it
-	for _, l := range loads {
-		var ours, theirs []report
-		for range rounds {
-			a, err := run(ctx, l, hub)
-			if err != nil {
-				return err
-			}
-			b, err := run(ctx, l, peer)
-			if err != nil {
-				return err
-			}
-			ours, theirs = append(ours, a), append(theirs, b)
+// compile takes the two patterns; an empty one is none.
+func (r *rig) compile(only, peers string) (err error) {
+	if only != "" {
+		if r.only, err = regexp.Compile("^(?:" + only + ")$"); err != nil {
+			return err
 		}
-		a, b := median(ours), median(theirs)
-		row(table, l.name, "berth", a)
-		row(table, "", "mosquitto", b)
-		fmt.Fprintf(table, "\tberth / mosquitto\t%.2f ×\t%.2f ×\t\t\t\n", //nolint:errcheck // Flush reports it
-			a.PerSecond/b.PerSecond, a.Server.MicrosPerOp/b.Server.MicrosPerOp)
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	if peers != "" {
+		r.peers, err = regexp.Compile("^(?:" + peers + ")$")
 	}
-	_, err = fmt.Printf("medians of %d rounds, servers in turn, load generator on the same machine\n", rounds) //nolint:forbidigo // the result
 	return err
 }
 
-// run runs one load on one server.
-func run(ctx context.Context, l load, s *server) (report, error) {
-	args := append([]string{"bench"}, l.args...)
-	args = append(args, s.args...)
-	args = append(args, "--json", "--server-pid", strconv.Itoa(s.cmd.Process.Pid))
-	cmd := exec.CommandContext(ctx, "bin/berth", args...) //nolint:gosec // our own binary
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return report{}, fmt.Errorf("%s on %s: %w", l.name, s.name, err)
+// wants reports whether a load, or a server that is no hub, takes part.
+func wants(pattern *regexp.Regexp, name string) bool {
+	return pattern == nil || pattern.MatchString(name)
+}
+
+// run measures every load and prints the tables.
+func (r *rig) run(ctx context.Context) (err error) {
+	if r.dir, err = os.MkdirTemp("", "berth-bench-*"); err != nil {
+		return err
 	}
-	var r report
-	if err := json.Unmarshal(out, &r); err != nil {
-		return r, fmt.Errorf("%s on %s: %w", l.name, s.name, err)
+	defer func() {
+		if removed := os.RemoveAll(r.dir); err == nil {
+			err = removed
+		}
+	}()
+	if r.profiles != "" {
+		if err := os.MkdirAll(r.profiles, 0o750); err != nil {
+			return err
+		}
 	}
-	return r, nil
-}
-
-// median is the run with the median rate.
-func median(rs []report) report {
-	slices.SortFunc(rs, func(a, b report) int { return int(a.PerSecond - b.PerSecond) })
-	return rs[len(rs)/2]
-}
-
-func row(w *tabwriter.Writer, name, server string, r report) {
-	fmt.Fprintf(w, "%s\t%s\t%.0f\t%.2f\t%.2f\t%.2f\t%d\n", name, server, r.PerSecond, //nolint:errcheck // Flush reports it
-		r.Server.MicrosPerOp, r.Latency.P50/1e3, r.Latency.P99/1e3, r.Failed)
-}
-
-// server is one of the two under load.
-type server struct {
-	name string
-	cmd  *exec.Cmd
-	args []string // of berth bench, to reach it
-}
-
-// stop ends the server and waits for it.
-func (s *server) stop() {
-	_ = s.cmd.Process.Signal(os.Interrupt) // if it is gone already, Wait says so
-	done := make(chan struct{})
-	go func() { _ = s.cmd.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		_ = s.cmd.Process.Kill()
-		<-done
+	var done []*result
+	for _, l := range r.loads() {
+		if !wants(r.only, l.key) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s\n", l.name)
+		res, err := r.measure(ctx, l)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+		done = append(done, res)
 	}
+	return r.print(ctx, os.Stdout, done)
 }

@@ -12,10 +12,14 @@ import (
 
 // benchCmd is "berth bench".
 type benchCmd struct {
-	Register benchRegisterCmd `cmd:"" help:"How fast identities are registered."`
-	Connect  benchConnectCmd  `cmd:"" help:"How fast devices connect, and what an idle one costs."`
-	Publish  benchPublishCmd  `cmd:"" help:"How many QoS 1 messages are acknowledged, and how soon."`
-	Takeover benchTakeoverCmd `cmd:"" help:"How soon a displaced connection is closed."`
+	Register  benchRegisterCmd  `cmd:"" help:"How fast identities are registered."`
+	Handshake benchHandshakeCmd `cmd:"" help:"How fast a bare TLS server shakes hands: the bound of connects."`
+	Connect   benchConnectCmd   `cmd:"" help:"How fast devices connect, and what an idle one costs."`
+	Publish   benchPublishCmd   `cmd:"" help:"How many QoS 1 messages are acknowledged, and how soon."`
+	Fairness  benchFairnessCmd  `cmd:"" help:"What one flooding device costs the others."`
+	Read      benchReadCmd      `cmd:"" help:"How fast stored messages are read as a stream."`
+	Takeover  benchTakeoverCmd  `cmd:"" help:"How soon a displaced connection is closed."`
+	Restart   benchRestartCmd   `cmd:"" help:"How soon a hub that was killed accepts a device again."`
 }
 
 // benchRegisterCmd is "berth bench register".
@@ -47,13 +51,31 @@ func (c *benchRegisterCmd) Run(ctx context.Context, con *console) error {
 type benchConnectCmd struct {
 	loadFlags
 
-	Duration time.Duration `default:"0s" help:"Connect and say goodbye for so long; 0s: connect every device once and hold it."`
-	Hold     time.Duration `default:"5s" help:"How long connections are held idle before memory is read."`
+	Duration  time.Duration `default:"0s" help:"Connect and say goodbye for so long; 0s: connect every device once and hold it."`
+	Hold      time.Duration `default:"5s" help:"How long connections are held idle before memory is read."`
+	Subscribe bool          `help:"Every device subscribes once: at a hub to its messages, at another server to its topic."`
 }
 
 // Run measures connects.
 func (c *benchConnectCmd) Run(ctx context.Context, con *console) error {
-	return c.measure(ctx, con, bench.Connect{Devices: c.Devices, Workers: c.workers(manyWorkers), Duration: c.Duration, Hold: c.Hold}.Run)
+	return c.measure(ctx, con, bench.Connect{
+		Devices: c.Devices, Workers: c.workers(manyWorkers), Duration: c.Duration, Hold: c.Hold, Subscribe: c.Subscribe,
+	}.Run)
+}
+
+// benchHandshakeCmd is "berth bench handshake".
+type benchHandshakeCmd struct {
+	loadFlags
+
+	Duration time.Duration `default:"10s" help:"The measured window."`
+}
+
+// Run measures handshakes; a hub closes no connection after one, so it needs a target.
+func (c *benchHandshakeCmd) Run(ctx context.Context, con *console) error {
+	if c.Target == "" || c.Plain {
+		return usageError("bench handshake needs --target, a TLS server that closes after the handshake")
+	}
+	return c.measure(ctx, con, bench.Handshake{Workers: c.workers(manyWorkers), Duration: c.Duration}.Run)
 }
 
 // benchPublishCmd is "berth bench publish".
@@ -65,12 +87,13 @@ type benchPublishCmd struct {
 	Warmup   time.Duration `default:"2s" help:"Load before the measured window."`
 	Duration time.Duration `default:"10s" help:"The measured window; 0s: until --messages are sent."`
 	Messages uint64        `placeholder:"N" help:"The most each device sends."`
+	Rate     float64       `placeholder:"N" help:"Messages a second, all devices together, in bursts of --inflight; latencies then count from when a message was due."`
 }
 
 // Run measures publishing.
 func (c *benchPublishCmd) Run(ctx context.Context, con *console) error {
 	return c.measure(ctx, con, bench.Publish{
-		Devices: c.Devices, Inflight: c.Inflight, Size: c.Size, Warmup: c.Warmup, Duration: c.Duration, Messages: c.Messages, Workers: c.workers(manyWorkers),
+		Devices: c.Devices, Rate: c.Rate, Inflight: c.Inflight, Size: c.Size, Warmup: c.Warmup, Duration: c.Duration, Messages: c.Messages, Workers: c.workers(manyWorkers),
 	}.Run)
 }
 
@@ -80,11 +103,33 @@ type benchTakeoverCmd struct {
 
 	Rounds   uint64        `placeholder:"N" help:"Takeovers in all."`
 	Duration time.Duration `default:"10s" help:"The measured window; 0s: until --rounds are done."`
+	Rate     float64       `placeholder:"N" help:"Takeovers a second, all devices together."`
 }
 
 // Run measures takeovers.
 func (c *benchTakeoverCmd) Run(ctx context.Context, con *console) error {
-	return c.measure(ctx, con, bench.Takeover{Devices: c.Devices, Workers: c.workers(fewWorkers), Rounds: c.Rounds, Duration: c.Duration}.Run)
+	return c.measure(ctx, con, bench.Takeover{
+		Devices: c.Devices, Workers: c.workers(fewWorkers), Rounds: c.Rounds, Duration: c.Duration, Rate: c.Rate,
+	}.Run)
+}
+
+// benchFairnessCmd is "berth bench fairness".
+type benchFairnessCmd struct {
+	loadFlags
+
+	Inflight int           `default:"16" help:"Messages unacknowledged on each connection, or sent at once when paced."`
+	Size     int           `default:"256" help:"Bytes of body."`
+	Warmup   time.Duration `default:"2s" help:"Load before each measured window."`
+	Duration time.Duration `default:"10s" help:"Each of three windows: full speed, half of it, the same beside a flood."`
+}
+
+// Run measures fairness; the flooding device comes on top of the others.
+func (c *benchFairnessCmd) Run(ctx context.Context, con *console) error {
+	plan := bench.Fair{
+		Devices: c.Devices, Inflight: c.Inflight, Size: c.Size, Warmup: c.Warmup, Duration: c.Duration, Workers: c.workers(manyWorkers),
+	}
+	c.Devices++
+	return c.measure(ctx, con, plan.Run)
 }
 
 // measure prepares the load, runs it, shows the report and cleans up.

@@ -57,6 +57,7 @@ func (f *fleet) account(n int) (bench.Account, error) {
 		Username: host + "/" + id + "/?api-version=2021-04-12",
 		Password: []byte(token),
 		Topic:    "devices/" + id + "/messages/events/",
+		Filter:   "devices/" + id + "/messages/devicebound/#",
 	}, nil
 }
 

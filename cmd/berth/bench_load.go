@@ -83,6 +83,7 @@ func (c *loadFlags) foreignAccount(n int) (bench.Account, error) {
 	id := c.id(n)
 	fill := strings.NewReplacer("{n}", strconv.Itoa(n), "{id}", id)
 	a := bench.Account{ClientID: id, Username: fill.Replace(c.Username), Topic: fill.Replace(c.Topic)}
+	a.Filter = a.Topic + "/in"
 	if c.Password != "" {
 		a.Password = []byte(c.Password)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/berth-iot/berth/internal/iot"
@@ -37,25 +36,16 @@ func (c *conflictsCmd) Run(ctx context.Context, con *console) error {
 	if c.Since != nil {
 		query.Since = c.Since.Time
 	}
-	list, err := hub.Conflicts(ctx, query)
-	if err != nil {
-		return err
-	}
 	if c.Follow {
 		each := con.raw
 		if !c.JSON {
 			each = func(line []byte) error { return printConflict(con.out, line) }
 		}
-		for _, s := range slices.Backward(list) { // the most recent one last, as they come
-			line, err := json.Marshal(s)
-			if err != nil {
-				return err
-			}
-			if err := each(line); err != nil {
-				return err
-			}
-		}
 		return followed(ctx, hub.FollowConflicts(ctx, query, each))
+	}
+	list, err := hub.Conflicts(ctx, query)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return con.json(list)

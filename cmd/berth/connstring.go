@@ -12,9 +12,10 @@ type connectionStringCmd struct {
 	hubFlags
 	jsonFlag
 
-	Policy string `default:"iothubowner" placeholder:"NAME" help:"Shared access policy: iothubowner, service, device, registryRead, registryReadWrite; works whether the hub runs or not."`
-	Device string `placeholder:"ID" help:"A device instead; asks the running hub."`
-	Module string `placeholder:"ID" help:"With --device: a module of it."`
+	Policy    string `default:"iothubowner" placeholder:"NAME" help:"Shared access policy: iothubowner, service, device, registryRead, registryReadWrite; works whether the hub runs or not."`
+	EventHubs bool   `help:"For readers of events: the connection string of the Event Hubs-compatible endpoint."`
+	Device    string `placeholder:"ID" help:"A device instead; asks the running hub."`
+	Module    string `placeholder:"ID" help:"With --device: a module of it."`
 }
 
 // Run prints the connection string alone on its line.
@@ -34,7 +35,14 @@ func (c *connectionStringCmd) text(ctx context.Context) (iot.ConnectionString, e
 		if c.Module != "" {
 			return iot.ConnectionString{}, usageError("--module needs --device")
 		}
-		return client.PolicyString(c.folder(), c.Policy)
+		text, err := client.PolicyString(c.folder(), c.Policy)
+		if err != nil || !c.EventHubs {
+			return text, err
+		}
+		return client.EventHubsString(c.folder(), text), nil
+	}
+	if c.EventHubs {
+		return iot.ConnectionString{}, usageError("--event-hubs is for policies: devices do not read events")
 	}
 	hub, err := c.find()
 	if err != nil {

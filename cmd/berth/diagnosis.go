@@ -21,7 +21,7 @@ func (in *installation) openDiagnosis() error {
 	}
 	stories := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "berth", Name: "conflicts_total",
-		Help: "New stories of conflicts between clients of one identity, by their first verdict.",
+		Help: "Stories of conflicts between clients of one identity, by verdict; a story counts once for each verdict that it comes to.",
 	}, []string{"verdict"})
 	if err := in.metrics.Register(stories); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
@@ -33,9 +33,7 @@ func (in *installation) openDiagnosis() error {
 	}
 	d, err := diagnosis.New(diagnosis.Config{
 		Records: in.engine.Records(), Logger: in.log, Started: in.started,
-		OnStory: func(s iot.ConflictSummary) {
-			stories.WithLabelValues(string(s.Verdict)).Inc()
-		},
+		OnVerdict: func(v iot.Verdict) { stories.WithLabelValues(string(v)).Inc() },
 	})
 	if err != nil {
 		return err

@@ -20,13 +20,13 @@ const fallbackHTTPS = 8443
 // doors are the bound ports. MQTT is bound last: who can connect to it finds the
 // whole hub ready.
 type doors struct {
-	ops, https, mqtt             []net.Listener
-	opsPort, httpsPort, mqttPort int
-	addresses                    []string
+	ops, https, amqp, mqtt                 []net.Listener
+	opsPort, httpsPort, amqpPort, mqttPort int
+	addresses                              []string
 }
 
 func (d *doors) close() {
-	for _, all := range [][]net.Listener{d.ops, d.https, d.mqtt} {
+	for _, all := range [][]net.Listener{d.ops, d.https, d.amqp, d.mqtt} {
 		for _, ln := range all {
 			_ = ln.Close() // most are closed already by whoever served them
 		}
@@ -52,6 +52,9 @@ func openDoors(ctx context.Context, cfg config.Config, con *console) (_ *doors, 
 		d.https, d.httpsPort, err = bind(ctx, where, fallbackHTTPS, "https-port")
 	}
 	if err != nil {
+		return nil, err
+	}
+	if d.amqp, d.amqpPort, err = bind(ctx, where, cfg.AMQPPort, "amqp-port"); err != nil {
 		return nil, err
 	}
 	if d.mqtt, d.mqttPort, err = bind(ctx, where, cfg.MQTTPort, "mqtt-port"); err != nil {

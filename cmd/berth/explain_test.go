@@ -30,9 +30,9 @@ func duel() iot.Explanation {
 			{ID: "B", RemoteAddress: "198.51.100.9", Transport: "MqttWs", FirstSeen: at(5), LastSeen: at(10), Won: 1, Lost: 1},
 		},
 		Conflicts: []iot.Conflict{
-			{At: at(5), Code: 400027, Loser: a, Winner: b, Afterlife: "alive", AfterlifeMS: &fast, Farewell: true},
-			{At: at(10), Code: 409002, Loser: b, Winner: a, Afterlife: "silent", AfterlifeMS: &slow, Unobserved: true},
-			{At: at(11), Code: 400027, Loser: a, Winner: b, Afterlife: "pending"},
+			{Number: 1, At: at(5), Code: 400027, Loser: a, Winner: b, Afterlife: "alive", AfterlifeMS: &fast, Farewell: true},
+			{Number: 2, At: at(10), Code: 409002, Loser: b, Winner: a, Afterlife: "silent", AfterlifeMS: &slow, Unobserved: true},
+			{Number: 45, At: at(11), Code: 400027, Loser: a, Winner: b, Afterlife: "pending"},
 		},
 		Lost:   iot.ExplanationLoss{PublishesUnacknowledged: 2},
 		Advice: iot.Advice{Next: "Look.", Fix: "Mend."},
@@ -62,6 +62,7 @@ TIME (UTC)               A                                                  B
 2026-11-21 12:00:00.000  connected from 192.0.2.7 port 4001
 2026-11-21 12:00:05.000  displaced, 400027, alive after 3 ms, said goodbye  connected from 198.51.100.9 port 4002
 2026-11-21 12:00:10.000  connected from 192.0.2.7 port 4001                 displaced, 409002, not watched
+(42 more)
 2026-11-21 12:00:11.000  displaced, 400027                                  connected from 198.51.100.9 port 4002
 
 Speaks for it
@@ -112,13 +113,18 @@ func TestStreamsForAPerson(t *testing.T) {
 		print      func(w *strings.Builder, line []byte) error
 	}{
 		{
-			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","moduleId":"m","event":"deviceDisconnected","code":404104,"errorName":"Gone","epoch":"1.2","reason":"lost","peer":` + peer + `}`,
-			"2026-11-21 12:00:00.000  disconnected  d/m  404104 Gone  Mqtt from 192.0.2.7 port 4001 sdk/1  lost  epoch 1.2\n",
+			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","moduleId":"m","event":"deviceDisconnected","code":404104,"errorName":"Gone","epoch":"1.2","reason":"lost","peer":` + peer + `,"sequenceNumber":"` + strings.Repeat("0", 62) + `2a"}`,
+			"2026-11-21 12:00:00.000  disconnected  d/m  404104 Gone  Mqtt from 192.0.2.7 port 4001 sdk/1  lost  epoch 1.2  sequence 42\n",
+			func(w *strings.Builder, line []byte) error { return printConnection(w, line) },
+		},
+		{
+			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","event":"deviceDisconnected","code":409002,"errorName":"Conflict","epoch":"1.2","reason":"taken","peer":` + peer + `,"by":` + peer + `,"sequenceNumber":"?"}`,
+			"2026-11-21 12:00:00.000  disconnected  d  409002 Conflict  Mqtt from 192.0.2.7 port 4001 sdk/1  displaced by Mqtt from 192.0.2.7 port 4001 sdk/1  taken  epoch 1.2  sequence ?\n",
 			func(w *strings.Builder, line []byte) error { return printConnection(w, line) },
 		},
 		{
 			`{"time":"2026-11-21T12:00:00Z","deviceId":"d","event":"deviceConnected","epoch":"1.2"}`,
-			"2026-11-21 12:00:00.000  connected     d  an unknown peer  epoch 1.2\n",
+			"2026-11-21 12:00:00.000  connected     d  an unknown peer  epoch 1.2  sequence \n",
 			func(w *strings.Builder, line []byte) error { return printConnection(w, line) },
 		},
 		{

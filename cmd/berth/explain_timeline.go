@@ -98,7 +98,10 @@ func displacedText(c iot.Conflict) string {
 func (c *console) timeline(conflicts []iot.Conflict) error {
 	l := lanesOf(conflicts)
 	rows := [][]string{l.opening(conflicts[0].Loser)}
-	for _, conflict := range conflicts {
+	for i, conflict := range conflicts {
+		if i > 0 && conflict.Number > conflicts[i-1].Number+1 {
+			rows = append(rows, []string{fmt.Sprintf("(%d more)", conflict.Number-conflicts[i-1].Number-1), "", ""})
+		}
 		rows = append(rows, l.row(conflict))
 	}
 	if err := c.line("\nTimeline"); err != nil {

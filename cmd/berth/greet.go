@@ -15,7 +15,7 @@ import (
 // standard output: they never reach the log, which is on standard error.
 func (in *installation) greet(d *doors, con *console) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "berth is ready: MQTT on %d, HTTPS and WebSockets on %d, metrics on 127.0.0.1:%d\n", d.mqttPort, d.httpsPort, d.opsPort)
+	fmt.Fprintf(&b, "berth is ready: MQTT on %d, AMQP on %d, HTTPS and WebSockets on %d, metrics on 127.0.0.1:%d\n", d.mqttPort, d.amqpPort, d.httpsPort, d.opsPort)
 	fmt.Fprintf(&b, "  host name   %s\n", strings.Join(in.cfg.Hosts, ", "))
 	fmt.Fprintf(&b, "  listening   %s", strings.Join(d.addresses, ", "))
 	if len(in.cfg.Bind) == 0 {

@@ -40,6 +40,7 @@ type installation struct {
 	authority *pki.Authority
 	engine    *pebble.Engine
 	telemetry *telemetry.Log
+	groups    *telemetry.Groups
 	reslog    *reslog.Log
 	diagnosis *diagnosis.Diagnosis // nil: switched off
 	presence  *presence.Presence
@@ -149,7 +150,7 @@ func (in *installation) openStore(ctx context.Context, _ *console) (err error) {
 }
 
 // openServices makes what serves devices and back-ends.
-func (in *installation) openServices(_ context.Context, _ *console) (err error) {
+func (in *installation) openServices(ctx context.Context, _ *console) (err error) {
 	metrics, err := hub.NewMetrics(in.metrics)
 	if err != nil {
 		return err
@@ -166,6 +167,9 @@ func (in *installation) openServices(_ context.Context, _ *console) (err error) 
 		return err
 	}
 	in.opened(in.telemetry.Close)
+	if in.groups, err = telemetry.OpenGroups(ctx, in.engine.Records(), time.Now); err != nil {
+		return err
+	}
 	if err := in.openDiagnosis(); err != nil { //nolint:contextcheck // what is known of conflicts is stored though the start was interrupted
 		return err
 	}
@@ -179,7 +183,7 @@ func (in *installation) openServices(_ context.Context, _ *console) (err error) 
 	in.opened(func() error { return in.presence.Close(context.Background()) }) //nolint:contextcheck // as above
 	in.registry, err = registry.New(registry.Config{                           //nolint:contextcheck // reading the CA list is part of starting
 		Records: in.engine.Records(), HubName: in.hosts.Hub(), Hosts: in.aliases.Has, Policies: in.policies,
-		Presence: in.presence, Skew: nonZero(in.cfg.SAS.ClockSkew.Std()), Logger: in.log,
+		Presence: in.presence, Kept: presence.Kept, Skew: nonZero(in.cfg.SAS.ClockSkew.Std()), Logger: in.log,
 	})
 	if err != nil {
 		return err

@@ -45,6 +45,7 @@ type commands struct {
 	Module           moduleCmd           `cmd:"" help:"Register, show and remove modules of devices."`
 	ConnectionString connectionStringCmd `cmd:"" help:"Print the connection string of a policy, a device or a module."`
 	Monitor          monitorCmd          `cmd:"" help:"Show the messages that devices send, or their connections."`
+	ConsumerGroup    consumerGroupCmd    `cmd:"" help:"List, make and remove consumer groups of the Event Hubs-compatible endpoint."`
 	Explain          explainCmd          `cmd:"" help:"Say who displaced a device's connection, what it was, how sure that is, and what to do."`
 	Conflicts        conflictsCmd        `cmd:"" help:"List the conflicts between clients of one identity, over the fleet."`
 	Logs             logsCmd             `cmd:"" help:"Show the resource log: who connected, who was disconnected, and why."`

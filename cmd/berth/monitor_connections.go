@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/berth-iot/berth/internal/iot"
@@ -55,12 +56,23 @@ func printConnection(w io.Writer, line []byte) error {
 	parts = append(parts, peerText(e.Peer))
 	if e.By != nil {
 		parts = append(parts, "displaced by "+peerText(e.By))
-	} else if e.Reason != "" {
+	}
+	if e.Reason != "" {
 		parts = append(parts, e.Reason)
 	}
-	parts = append(parts, "epoch "+e.Epoch)
+	parts = append(parts, "epoch "+e.Epoch, "sequence "+shortSequence(e.SequenceNumber))
 	_, err := fmt.Fprintln(w, printable(strings.Join(parts, "  ")))
 	return err
+}
+
+// shortSequence is a sequence number without what seldom changes: its last 16 digits, as
+// a number.
+func shortSequence(s string) string {
+	n, err := strconv.ParseUint(s[max(len(s)-16, 0):], 16, 64)
+	if err != nil {
+		return s
+	}
+	return strconv.FormatUint(n, 10)
 }
 
 // peerText is one side of a connection in a few words.

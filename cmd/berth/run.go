@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/berth-iot/berth/internal/amqp"
 	"github.com/berth-iot/berth/internal/config"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/mqtt"
@@ -47,8 +48,18 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 	if err != nil {
 		return err
 	}
+	peers, err := amqp.New(amqp.Config{
+		Core: in.hub, Gate: in.registry, Door: door, Hosts: in.aliases, Port: d.amqpPort,
+		Events: events{in.telemetry}, Groups: in.groups, Created: in.groups.Born(), Skew: in.cfg.SAS.ClockSkew.Std(), Logger: in.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := in.metrics.Register(peers); err != nil {
+		return err
+	}
 	var stopping atomic.Bool
-	site, err := web.New(in.site(devices, &ids, func() error { //nolint:contextcheck // its requests get their context from Serve
+	site, err := web.New(in.site(devices, peers, &ids, func() error { //nolint:contextcheck // its requests get their context from Serve
 		if stopping.Load() {
 			return errors.New("the hub is stopping")
 		}
@@ -70,15 +81,18 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 			}
 		})
 	}
-	webTLS, mqttTLS := in.authority.TLSConfig("http/1.1"), in.authority.TLSConfig()
+	webTLS, streamTLS := in.authority.TLSConfig("http/1.1"), in.authority.TLSConfig()
 	for _, ln := range d.ops {
 		loop("operators' port", func() error { return site.ServeOps(serving, ln) })
 	}
 	for _, ln := range d.https {
 		loop("https", func() error { return site.Serve(serving, ln, webTLS) })
 	}
+	for _, ln := range d.amqp {
+		loop("amqp", func() error { return peers.Listen(listening, ln, handshake(streamTLS, device.AMQP, &ids)) })
+	}
 	for _, ln := range d.mqtt {
-		loop("mqtt", func() error { return devices.Listen(listening, ln, handshake(mqttTLS, &ids)) })
+		loop("mqtt", func() error { return devices.Listen(listening, ln, handshake(streamTLS, device.MQTT, &ids)) })
 	}
 	loop("certificates", func() error { in.renew(listening); return nil })
 	if err := config.WriteRun(in.cfg.Data, in.runFile(d)); err != nil {
@@ -141,11 +155,11 @@ func (in *installation) renew(ctx context.Context) {
 	}
 }
 
-// handshake makes MQTT's side of TLS: the connection, its facts and the client's
+// handshake makes our side of TLS: the connection, its facts and the client's
 // certificates.
-func handshake(cfg *tls.Config, ids *atomic.Uint64) park.Handshake {
+func handshake(cfg *tls.Config, transport device.Transport, ids *atomic.Uint64) park.Handshake {
 	return func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
-		facts := factsOf(nc, ids.Add(1)) // apart: a handshake that waits for its peer does so on a small stack
+		facts := factsOf(nc, transport, ids.Add(1))
 		conn, told, err := pki.Handshake(ctx, nc, cfg)
 		if err != nil {
 			return nil, nil, nil, err
@@ -156,9 +170,9 @@ func handshake(cfg *tls.Config, ids *atomic.Uint64) park.Handshake {
 }
 
 // factsOf is what an accepted socket tells of its connection.
-func factsOf(nc net.Conn, id uint64) *device.Conn {
+func factsOf(nc net.Conn, transport device.Transport, id uint64) *device.Conn {
 	return &device.Conn{
-		ID: id, Transport: device.MQTT, Accepted: time.Now(),
+		ID: id, Transport: transport, Accepted: time.Now(),
 		Listener: nc.LocalAddr().String(), Remote: addrOf(nc.RemoteAddr()), Local: addrOf(nc.LocalAddr()),
 		Kernel: device.Kernel(nc),
 	}
@@ -176,7 +190,7 @@ func addrOf(a net.Addr) netip.AddrPort {
 func (in *installation) runFile(d *doors) config.Run {
 	r := config.Run{
 		PID: os.Getpid(), Started: in.started, Version: thisBuild().Version, Hosts: in.cfg.Hosts,
-		Addresses: d.addresses, MQTTPort: d.mqttPort, HTTPSPort: d.httpsPort, OpsPort: d.opsPort,
+		Addresses: d.addresses, MQTTPort: d.mqttPort, AMQPPort: d.amqpPort, HTTPSPort: d.httpsPort, OpsPort: d.opsPort,
 	}
 	if in.cfg.TLS.Cert == "" {
 		r.CA = in.authority.CAPath()

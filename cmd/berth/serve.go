@@ -20,6 +20,7 @@ type serveCmd struct {
 	Host      []string `help:"Name that clients dial; repeatable, the first is the HostName of connection strings (default localhost)." placeholder:"NAME" env:"BERTH_HOST"`
 	Bind      []string `help:"Address to listen at; repeatable (default loopback; 0.0.0.0 and :: are everywhere)." placeholder:"ADDR" env:"BERTH_BIND"`
 	MQTTPort  *int     `name:"mqtt-port" help:"Port of MQTT over TLS (default 8883; 0 picks a free one)." placeholder:"PORT" env:"BERTH_MQTT_PORT"`
+	AMQPPort  *int     `name:"amqp-port" help:"Port of AMQP over TLS (default 5671)." placeholder:"PORT" env:"BERTH_AMQP_PORT"`
 	HTTPSPort *int     `name:"https-port" help:"Port of HTTPS and WebSockets (default 443)." placeholder:"PORT" env:"BERTH_HTTPS_PORT"`
 	OpsPort   *int     `name:"ops-port" help:"Port of metrics, health and profiles on loopback (default 9600)." placeholder:"PORT" env:"BERTH_OPS_PORT"`
 }
@@ -54,7 +55,7 @@ func (s *serveCmd) settings() (config.Config, error) {
 	for _, port := range []struct {
 		flag *int
 		to   *int
-	}{{s.MQTTPort, &cfg.MQTTPort}, {s.HTTPSPort, &cfg.HTTPSPort}, {s.OpsPort, &cfg.OpsPort}} {
+	}{{s.MQTTPort, &cfg.MQTTPort}, {s.AMQPPort, &cfg.AMQPPort}, {s.HTTPSPort, &cfg.HTTPSPort}, {s.OpsPort, &cfg.OpsPort}} {
 		if port.flag != nil {
 			*port.to = *port.flag
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"sync/atomic"
 
+	"github.com/berth-iot/berth/internal/amqp"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/mqtt"
 	"github.com/berth-iot/berth/internal/telemetry"
@@ -10,12 +11,15 @@ import (
 )
 
 // site is what the HTTPS and operators' ports are made of.
-func (in *installation) site(devices *mqtt.Server, ids *atomic.Uint64, ready func() error) web.Config {
+func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ids *atomic.Uint64, ready func() error) web.Config {
 	cfg := web.Config{
 		Identities: in.registry, Population: in.registry, Authorities: in.registry,
-		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, ResourceLog: in.reslog, Failures: in.reslog,
+		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, Groups: in.groups, ResourceLog: in.reslog, Failures: in.reslog,
 		Connected: func() int64 { return int64(in.presence.Connected()) },
-		Sockets:   map[string]web.Socket{"mqtt": {Transport: device.MQTTWS, Serve: devices.Serve}},
+		Sockets: map[string]web.Socket{
+			"mqtt":      {Transport: device.MQTTWS, Serve: devices.Serve},
+			"amqpwsb10": {Transport: device.AMQPWS, Serve: peers.Serve},
+		},
 		About: web.About{
 			Version: thisBuild().Version, Name: in.hosts.Hub(), Hosts: in.cfg.Hosts,
 			Partitions: in.cfg.Telemetry.Partitions, Started: in.started,
@@ -53,4 +57,14 @@ func (e events) Reader(partition int, start device.Start) (device.EventReader, e
 		return nil, err // not a typed nil
 	}
 	return r, nil
+}
+
+// Partitions says where each partition stands.
+func (e events) Partitions() []device.Partition {
+	infos := e.log.Partitions()
+	all := make([]device.Partition, len(infos))
+	for i, p := range infos {
+		all[i] = device.Partition{Empty: p.Empty, First: p.First, Last: p.Last, LastOffset: p.LastOffset, LastEnqueued: p.LastEnqueued}
+	}
+	return all
 }

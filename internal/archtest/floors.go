@@ -29,7 +29,7 @@ func floorOf(pkg string) (int, bool) {
 	floors := [][]string{
 		0: {"internal/iot", "internal/fault"},
 		1: {"internal/twin", "internal/arbiter", "internal/mqttwire", "internal/amqpwire"},
-		2: {"internal/device", "internal/park", "internal/pki", "internal/config"},
+		2: {"internal/event", "internal/device", "internal/park", "internal/pki", "internal/config"},
 		3: {"internal/store", "internal/store/pebble"},
 		4: {"internal/registry", "internal/c2d", "internal/method", "internal/telemetry", "internal/presence", "internal/diagnosis", "internal/reslog"},
 		5: {"internal/hub"},
@@ -127,6 +127,8 @@ func forbidden(pkg string, from int, target string, test bool) string {
 		return ""
 	case to == testFloor:
 		return "only tests may import it"
+	case pkg == "internal/amqp/endpoint" && target != "internal/amqpwire":
+		return "the endpoint knows the standard and its bytes alone"
 	case strings.HasPrefix(pkg, target+"/"), strings.HasPrefix(target, pkg+"/"):
 		return "" // an engine may import its parent, a part its whole
 	case pkg == "internal/mqttwire" || pkg == "internal/amqpwire":

@@ -16,10 +16,11 @@ func ownPID() int { return os.Getpid() }
 // device after the other and says goodbye at once. Without, it connects every
 // device, holds them all idle for Hold, and asks each for a sign of life.
 type Connect struct {
-	Devices  int
-	Workers  int           // handshakes at once
-	Duration time.Duration // churn for so long; 0: connect all and hold
-	Hold     time.Duration // idle time before memory is read
+	Devices   int
+	Workers   int           // handshakes at once
+	Duration  time.Duration // churn for so long; 0: connect all and hold
+	Hold      time.Duration // idle time before memory is read
+	Subscribe bool          // every device takes one subscription; it is not part of the measured connect
 }
 
 func (c Connect) check() error {
@@ -66,7 +67,7 @@ func (c Connect) Run(ctx context.Context, t *Target) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{
-		Run: "connect", Target: t.Address, TLS: t.TLS != nil, Started: started.UTC(), Seconds: length.Seconds(),
+		Run: "connect", Target: t.Address, TLS: t.TLS != nil, Cipher: t.settled(), Started: started.UTC(), Seconds: length.Seconds(),
 		Devices: c.Devices, Done: run.done.Load(), Latency: run.meter.summary(),
 	}
 	if c.Duration == 0 {
@@ -84,6 +85,8 @@ type connector struct {
 
 	plan   Connect
 	target *Target
+	with   hearing
+	first  int // number of the first device
 
 	// shared
 
@@ -109,7 +112,7 @@ func workers(n int, fn func(worker int)) {
 // one connects device n and measures it.
 func (run *connector) one(ctx context.Context, n int) *conn {
 	from := time.Now()
-	c, err := run.target.connect(ctx, n)
+	c, err := run.target.connect(ctx, run.first+n, run.with)
 	if err != nil {
 		if ctx.Err() == nil {
 			run.failed.add(err)
@@ -118,6 +121,12 @@ func (run *connector) one(ctx context.Context, n int) *conn {
 	}
 	run.meter.of(n).record(time.Since(from))
 	run.done.Add(1)
+	if run.plan.Subscribe {
+		if err := c.subscribe(); err != nil {
+			run.failed.add(errors.Join(err, c.Close()))
+			return nil
+		}
+	}
 	return c
 }
 
@@ -158,7 +167,7 @@ func (run *connector) churn(ctx context.Context) {
 // hold leaves the connections idle, reads what the server's memory has grown by,
 // and then pings every one.
 func (run *connector) hold(ctx context.Context, r *Report, watches ...*watch) error {
-	if err := wait(ctx, nil, run.plan.Hold); err != nil {
+	if err := wait(ctx, nil, nil, run.plan.Hold); err != nil {
 		return err
 	}
 	for _, w := range watches {
@@ -198,9 +207,9 @@ func (run *connector) closeAll() {
 	}
 }
 
-// connectAll connects every device or none.
-func connectAll(ctx context.Context, t *Target, devices, size int) ([]*conn, error) {
-	run := &connector{plan: Connect{Devices: devices, Workers: size}, target: t}
+// connectAll connects every device from number first on, or none.
+func connectAll(ctx context.Context, t *Target, first, devices, size int, with hearing) ([]*conn, error) {
+	run := &connector{plan: Connect{Devices: devices, Workers: size}, target: t, with: with, first: first}
 	run.all(ctx)
 	if run.failed.count > 0 || ctx.Err() != nil {
 		run.closeAll()

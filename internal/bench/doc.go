@@ -1,5 +1,5 @@
 // Package bench is the load generator behind "berth bench": it registers, connects,
-// publishes and takes over, against Berth or any MQTT 3.1.1 server, and says what
+// publishes, reads and takes over, against Berth or any MQTT 3.1.1 server, and says what
 // it measured in a form that can be compared between runs.
 //
 // Its one invariant: what it counts as acknowledged was acknowledged by the server

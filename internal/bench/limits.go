@@ -7,21 +7,29 @@ import (
 
 // The bounds of a run. They protect the machine that runs the load.
 const (
-	MaxDevices  = 200_000
+	MaxDevices  = 2_000_000
 	MaxInflight = 4096 // PUBLISH packets unacknowledged on one connection
 	MaxSize     = 256 * 1024
 	MaxDuration = 24 * time.Hour
 	MaxWorkers  = 4096 // handshakes at once
+	MaxReaders  = 64   // streams at once
 
-	batchBytes = 64 * 1024        // the most that one write carries, unless one packet is larger
-	readBytes  = 4096             // one read's buffer: 1,024 PUBACKs
-	handshake  = 30 * time.Second // dial, TLS and CONNACK together
-	ackWait    = 30 * time.Second // silence with messages in flight that ends a run
-	closeWait  = 5 * time.Second  // how long a displaced connection may stay open before it counts as left open
-	shards     = 8                // histograms per measure, so that connections do not share a cache line
-	keepAlive  = 1000             // seconds, in CONNECT: below Azure's ceiling of 1,177
-	maxHold    = 15 * time.Minute // an idle hold needs no pings within keepAlive
-	maxSources = 64               // source addresses
+	MaxRounds = 1000 // starts of a server
+
+	batchBytes = 64 * 1024             // the most that one write carries, unless one packet is larger
+	readBytes  = 4096                  // one read's buffer: 1,024 PUBACKs
+	handshake  = 30 * time.Second      // dial, TLS and CONNACK together
+	ackWait    = 30 * time.Second      // silence with messages in flight that ends a run
+	closeWait  = 5 * time.Second       // how long a displaced connection may stay open before it counts as left open
+	shards     = 8                     // histograms per measure, so that connections do not share a cache line
+	keepAlive  = 1000                  // seconds, in CONNECT: below Azure's ceiling of 1,177
+	maxHold    = 15 * time.Minute      // an idle hold needs no pings within keepAlive
+	maxSources = 64                    // source addresses
+	lateBursts = 16                    // bursts of a paced device that may be unacknowledged before it waits
+	lookEvery  = 50 * time.Millisecond // how often a paced device looks whether the run is over
+	maxRate    = 10_000_000            // operations a second that a run may be paced at
+	startWait  = time.Minute           // from a server's start to the first device it accepts
+	startLook  = time.Millisecond      // how often a starting server is asked where it listens
 )
 
 func check(name string, value, least, most int) error {
@@ -34,6 +42,13 @@ func check(name string, value, least, most int) error {
 func checkDuration(name string, d time.Duration) error {
 	if d < 0 || d > MaxDuration {
 		return fmt.Errorf("%s is %s; it must be 0 to %s", name, d, MaxDuration)
+	}
+	return nil
+}
+
+func checkRate(r float64) error {
+	if r < 0 || r > maxRate {
+		return fmt.Errorf("rate is %g; it must be 0 to %d", r, maxRate)
 	}
 	return nil
 }

@@ -114,3 +114,19 @@ func pong(c net.Conn) error {
 	}
 	return nil
 }
+
+// granted waits for the SUBACK of one filter.
+func granted(c net.Conn) error {
+	p, err := receive(c)
+	if err != nil {
+		return err
+	}
+	ack, ok := p.(mqttwire.Suback)
+	if !ok {
+		return fmt.Errorf("the server answered SUBSCRIBE with %T", p)
+	}
+	if len(ack.Codes) != 1 || ack.Codes[0] >= mqttwire.SubackFailure {
+		return fmt.Errorf("refused with SUBACK return codes %v", ack.Codes)
+	}
+	return nil
+}

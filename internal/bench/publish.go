@@ -12,9 +12,13 @@ import (
 )
 
 // Publish is a closed-loop run: every device keeps Inflight QoS 1 messages, or up to
-// a quarter fewer, unacknowledged until the time or its messages are over.
+// a quarter fewer, unacknowledged until the time or its messages are over. With a Rate it
+// is paced instead: every device sends Inflight messages at once whenever they are due,
+// whatever became of those before, and latencies count from then.
 type Publish struct {
+	First    int // number of the first device
 	Devices  int
+	Rate     float64 // messages a second, all devices together; 0: as fast as it goes
 	Inflight int
 	Size     int           // bytes of body
 	Warmup   time.Duration // load before the measured window
@@ -29,7 +33,9 @@ func (p Publish) check() error {
 		return errors.New("a publish run needs a duration or a number of messages")
 	}
 	return errors.Join(
+		check("first", p.First, 0, MaxDevices),
 		check("devices", p.Devices, 1, MaxDevices),
+		checkRate(p.Rate),
 		check("inflight", p.Inflight, 1, MaxInflight),
 		check("size", p.Size, 0, MaxSize),
 		check("workers", p.Workers, 1, MaxWorkers),
@@ -45,6 +51,8 @@ type publisher struct {
 
 	plan    Publish
 	begun   time.Time
+	flowing chan<- struct{} // nil, or closed when the window opens
+	enough  <-chan struct{} // nil, or closed to end the window early
 	watches []*watch
 
 	// owned by Run
@@ -64,6 +72,12 @@ type publisher struct {
 // Run connects every device, then publishes, and reports. Connections that fail
 // during the run are counted in the report; an error means that no run took place.
 func (p Publish) Run(ctx context.Context, t *Target) (*Report, error) {
+	return p.until(ctx, t, nil, nil)
+}
+
+// until is Run, but closes flowing when the window opens, and closes the window early when
+// enough is closed. Either may be nil.
+func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, enough <-chan struct{}) (*Report, error) {
 	if err := errors.Join(p.check(), t.check()); err != nil {
 		return nil, err
 	}
@@ -76,11 +90,11 @@ func (p Publish) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns, err := connectAll(ctx, t, p.Devices, p.Workers)
+	conns, err := connectAll(ctx, t, p.First, p.Devices, p.Workers, unstamped)
 	if err != nil {
 		return nil, err
 	}
-	run := &publisher{plan: p, begun: time.Now(), watches: []*watch{server, own}}
+	run := &publisher{plan: p, begun: time.Now(), flowing: flowing, enough: enough, watches: []*watch{server, own}}
 	if p.Warmup == 0 { // from the first message on
 		err = run.open()
 	}
@@ -99,15 +113,17 @@ func (p Publish) Run(ctx context.Context, t *Target) (*Report, error) {
 	}
 	run.stopping.Store(true)
 	for _, c := range conns {
-		_ = c.SetReadDeadline(time.Now().Add(p.Drain)) // drains what is in flight; a closed one is over already
+		if p.Rate == 0 { // a paced device looks by itself
+			_ = c.SetReadDeadline(time.Now().Add(p.Drain)) // drains what is in flight; a closed one is over already
+		}
 	}
 	<-over
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{
-		Run: "publish", Target: t.Address, TLS: t.TLS != nil, Started: run.opened.UTC(), Seconds: run.length.Seconds(),
-		Devices: p.Devices, Inflight: p.Inflight, Size: p.Size, Done: run.acked.Load(), Latency: run.meter.summary(),
+		Run: "publish", Target: t.Address, TLS: t.TLS != nil, Cipher: t.settled(), Started: run.opened.UTC(), Seconds: run.length.Seconds(),
+		Devices: p.Devices, Inflight: p.Inflight, Size: p.Size, Rate: p.Rate, Done: run.acked.Load(), Latency: run.meter.summary(),
 	}
 	r.finish(run.length, server, own, &run.failed)
 	return r, nil
@@ -117,7 +133,7 @@ func (p Publish) Run(ctx context.Context, t *Target) (*Report, error) {
 // when its time is over, or every device has finished.
 func (run *publisher) clock(ctx context.Context, over <-chan struct{}) error {
 	if run.plan.Warmup > 0 {
-		if err := wait(ctx, over, run.plan.Warmup); err != nil {
+		if err := wait(ctx, over, run.enough, run.plan.Warmup); err != nil {
 			return err
 		}
 		if err := run.open(); err != nil {
@@ -128,7 +144,7 @@ func (run *publisher) clock(ctx context.Context, over <-chan struct{}) error {
 	if length == 0 {
 		length = MaxDuration
 	}
-	err := wait(ctx, over, length)
+	err := wait(ctx, over, run.enough, length)
 	run.measuring.Store(false)
 	run.length = time.Since(run.opened)
 	for _, w := range run.watches {
@@ -146,11 +162,15 @@ func (run *publisher) open() error {
 	}
 	run.opened = time.Now()
 	run.measuring.Store(true)
+	if run.flowing != nil {
+		close(run.flowing)
+	}
 	return nil
 }
 
-// wait returns after d, or at once when over is closed; an ended context is an error.
-func wait(ctx context.Context, over <-chan struct{}, d time.Duration) error {
+// wait returns after d, or at once when over or enough is closed; an ended context is an
+// error.
+func wait(ctx context.Context, over, enough <-chan struct{}, d time.Duration) error {
 	if d <= 0 {
 		return context.Cause(ctx)
 	}
@@ -159,6 +179,7 @@ func wait(ctx context.Context, over <-chan struct{}, d time.Duration) error {
 	select {
 	case <-timer.C:
 	case <-over:
+	case <-enough:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -168,27 +189,31 @@ func wait(ctx context.Context, over <-chan struct{}, d time.Duration) error {
 // window is one device's messages in flight. Only its goroutine uses it.
 type window struct {
 	packets *packets
+	size    int             // messages that may be in flight
 	refill  int             // free identifiers at which the window is filled again: a quarter, so that a server which answers one by one is not sent one by one
-	free    []uint16        // packet identifiers not in flight, 1 to Inflight
+	free    []uint16        // packet identifiers not in flight, 1 to size
 	sent    []time.Duration // by identifier, since the run began; negative when not in flight
 	left    uint64          // messages still to send
 }
 
 func newWindow(p Publish, topic string) *window {
-	w := &window{packets: newPackets(topic, p.Size, p.Inflight), refill: max(1, p.Inflight/4), sent: make([]time.Duration, p.Inflight+1), left: p.Messages}
+	size := p.Inflight
+	if p.Rate > 0 {
+		size = min(size*lateBursts, MaxInflight)
+	}
+	w := &window{size: size, packets: newPackets(topic, p.Size, p.Inflight), refill: max(1, size/4), sent: make([]time.Duration, size+1), left: p.Messages}
 	if p.Messages == 0 {
 		w.left = ^uint64(0)
 	}
-	for id := p.Inflight; id > 0; id-- {
+	for id := size; id > 0; id-- {
 		w.free = append(w.free, uint16(id))
 		w.sent[id] = -1
 	}
 	return w
 }
 
-// device runs one connection: send what the window allows in one write, read what
-// the server acknowledged, again. It returns nil when its work is over and
-// everything was acknowledged.
+// device runs one connection. It returns nil when its work is over and everything was
+// acknowledged.
 func (run *publisher) device(c *conn, n int) (err error) {
 	defer func() {
 		if err == nil {
@@ -198,45 +223,125 @@ func (run *publisher) device(c *conn, n int) (err error) {
 		_ = c.Close()
 		err = fmt.Errorf("device %q: %w", c.account.ClientID, err)
 	}()
-	w := newWindow(run.plan, c.account.Topic)
-	var (
-		buf  [readBytes]byte
-		have int
-		hist = run.meter.of(n)
-		due  time.Time
-	)
+	s := &sender{run: run, conn: c, window: newWindow(run.plan, c.account.Topic), hist: run.meter.of(n)}
+	if run.plan.Rate > 0 {
+		return s.paced(n)
+	}
+	return s.closed()
+}
+
+// sender is one device at work. Only its goroutine uses it.
+type sender struct {
+	run    *publisher
+	conn   *conn
+	window *window
+	hist   *histogram
+	buf    [readBytes]byte
+	have   int // bytes of buf that hold the beginning of a packet
+
+	// of a paced device
+
+	next  time.Duration // when the next burst is due, since the run began
+	every time.Duration
+}
+
+// closed keeps the window full: send what it allows in one write, read what the server
+// acknowledged, again.
+func (s *sender) closed() error {
+	run, w := s.run, s.window
+	var due time.Time
 	for {
 		if !run.stopping.Load() {
 			if len(w.free) >= w.refill {
-				if err := w.send(c, time.Since(run.begun)); err != nil {
+				if err := w.send(s.conn, time.Since(run.begun), len(w.free)); err != nil {
 					return err
 				}
 			}
 			if now := time.Now(); due.Sub(now) < ackWait/2 {
 				due = now.Add(ackWait)
-				_ = c.SetReadDeadline(due)
+				_ = s.conn.SetReadDeadline(due)
 				if run.stopping.Load() { // its own deadline must not be lengthened
-					_ = c.SetReadDeadline(now.Add(run.plan.Drain))
+					_ = s.conn.SetReadDeadline(now.Add(run.plan.Drain))
 				}
 			}
 		}
-		if len(w.free) == run.plan.Inflight {
+		if len(w.free) == w.size {
 			return nil // nothing in flight and nothing more to send
 		}
-		m, err := c.Read(buf[have:])
-		if err != nil {
+		if err := s.read(); err != nil {
 			return silence(err)
 		}
-		have += m
-		used, acks, err := w.acked(buf[:have], time.Since(run.begun), hist, run.measuring.Load())
-		if err != nil {
-			return err
-		}
-		if run.measuring.Load() {
-			run.acked.Add(uint64(acks))
-		}
-		have = copy(buf[:], buf[used:have])
 	}
+}
+
+// paced sends a burst of Inflight messages whenever one is due.
+func (s *sender) paced(n int) error {
+	run, w := s.run, s.window
+	s.every = time.Duration(float64(run.plan.Inflight*run.plan.Devices) / run.plan.Rate * float64(time.Second))
+	s.next = s.every * time.Duration(n) / time.Duration(run.plan.Devices)
+	heard, patience, stopping := time.Now(), ackWait, false
+	for {
+		if !stopping && run.stopping.Load() {
+			heard, patience, stopping = time.Now(), run.plan.Drain, true
+		}
+		until := time.Now().Add(lookEvery)
+		if !stopping {
+			var err error
+			if until, err = s.bursts(until); err != nil {
+				return err
+			}
+		}
+		if len(w.free) == w.size && (stopping || w.left == 0) {
+			return nil
+		}
+		_ = s.conn.SetReadDeadline(until)
+		switch err := s.read(); {
+		case err == nil, len(w.free) == w.size:
+			heard = time.Now()
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case time.Since(heard) > patience:
+			return silence(err)
+		}
+	}
+}
+
+// bursts sends the bursts that are due, as far as the window allows, and gives when to look
+// again: latest, or sooner if the next one is due sooner.
+func (s *sender) bursts(latest time.Time) (time.Time, error) {
+	run, w, size := s.run, s.window, s.run.plan.Inflight
+	for len(w.free) >= size && w.left > 0 {
+		if due := run.begun.Add(s.next); time.Until(due) > 0 {
+			if due.Before(latest) {
+				latest = due
+			}
+			break
+		}
+		if err := w.send(s.conn, s.next, size); err != nil {
+			return latest, err
+		}
+		s.next += s.every
+	}
+	return latest, nil
+}
+
+// read reads once and takes the acknowledgements that came.
+func (s *sender) read() error {
+	m, err := s.conn.Read(s.buf[s.have:])
+	if err != nil {
+		return err
+	}
+	run := s.run
+	s.have += m
+	used, acks, err := s.window.acked(s.buf[:s.have], time.Since(run.begun), s.hist, run.measuring.Load())
+	if err != nil {
+		return err
+	}
+	if run.measuring.Load() {
+		run.acked.Add(uint64(acks))
+	}
+	s.have = copy(s.buf[:], s.buf[used:s.have])
+	return nil
 }
 
 // silence names a read that ran into its deadline.
@@ -247,22 +352,24 @@ func silence(err error) error {
 	return err
 }
 
-// send fills the window, in as few writes as batchBytes allows.
-func (w *window) send(c *conn, now time.Duration) error {
-	for len(w.free) > 0 && w.left > 0 {
-		n := min(len(w.free), w.packets.batch)
+// send sends at most most messages, as many as the window allows, in as few writes as
+// batchBytes allows. They were due at the given time.
+func (w *window) send(c *conn, due time.Duration, most int) error {
+	for most > 0 && len(w.free) > 0 && w.left > 0 {
+		n := min(len(w.free), w.packets.batch, most)
 		if uint64(n) > w.left {
 			n = int(w.left)
 		}
 		take := w.free[len(w.free)-n:]
 		for _, id := range take {
-			w.sent[id] = now
+			w.sent[id] = due
 		}
 		if _, err := c.Write(w.packets.number(take)); err != nil {
 			return err
 		}
 		w.free = w.free[:len(w.free)-n]
 		w.left -= uint64(n)
+		most -= n
 	}
 	return nil
 }

@@ -16,20 +16,25 @@ const maxReasons = 8
 // Report is what one run measured, the same for every kind of run; what a kind
 // does not measure is absent.
 type Report struct {
-	Run       string    `json:"run"` // register, connect, publish, takeover
+	Run       string    `json:"run"` // register, handshake, connect, publish, takeover, fairness, read, restart
 	Target    string    `json:"target"`
 	TLS       bool      `json:"tls"`
-	Started   time.Time `json:"started"` // of the measured window, UTC
-	Seconds   float64   `json:"seconds"` // length of the measured window
+	Cipher    string    `json:"cipher,omitempty"` // version, suite and key exchange of the first handshake
+	Started   time.Time `json:"started"`          // of the measured window, UTC
+	Seconds   float64   `json:"seconds"`          // length of the measured window
 	Devices   int       `json:"devices"`
+	Readers   int       `json:"readers,omitempty"`
 	Inflight  int       `json:"inflight,omitempty"`
 	Size      int       `json:"sizeBytes,omitempty"`
-	Done      uint64    `json:"done"` // identities registered, connections made, messages acknowledged, takeovers
+	Rate      float64   `json:"rate,omitempty"` // asked for, per second; absent: as fast as it goes
+	Done      uint64    `json:"done"`           // identities registered, connections made, messages acknowledged, takeovers, starts
 	PerSecond float64   `json:"perSecond"`
 	Latency   Latency   `json:"latency"`           // of one operation; takeover: old closed after the new CONNACK
 	Connect   *Latency  `json:"connect,omitempty"` // dial to CONNACK, where that is not the operation itself
 	Alive     *int      `json:"alive,omitempty"`   // connections that answered a ping after the hold
 	LeftOpen  *uint64   `json:"leftOpen,omitempty"`
+	Kernel    *Latency  `json:"kernel,omitempty"` // takeover: the same by the time stamps of the kernel, which took in what the server wrote
+	Fairness  *Fairness `json:"fairness,omitempty"`
 	Failed    uint64    `json:"failed"`
 	Failures  []string  `json:"failures,omitempty"` // the first different ones
 	Server    *Usage    `json:"server,omitempty"`
@@ -56,9 +61,18 @@ func (r *Report) Print(w io.Writer) error {
 	if r.TLS {
 		secured = "TLS"
 	}
+	if r.Cipher != "" {
+		secured = r.Cipher
+	}
 	row("run", "%s, %d devices, %s over %s", r.Run, r.Devices, r.Target, secured)
+	if r.Readers > 0 {
+		row("readers", "%d", r.Readers)
+	}
 	if r.Inflight > 0 {
 		row("load", "%d in flight each, %d bytes", r.Inflight, r.Size)
+	}
+	if r.Rate > 0 {
+		row("paced", "%.0f/s", r.Rate)
 	}
 	row(r.noun(), "%d in %.2f s, %.0f/s", r.Done, r.Seconds, r.PerSecond)
 	row(r.measure(), "%s", r.Latency)
@@ -68,8 +82,14 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Alive != nil {
 		row("alive at the end", "%d of %d", *r.Alive, r.Devices)
 	}
+	if r.Kernel != nil {
+		row("the same by kernel stamps", "%s", *r.Kernel)
+	}
 	if r.LeftOpen != nil {
 		row("left open", "%d", *r.LeftOpen)
+	}
+	if r.Fairness != nil {
+		r.Fairness.rows(row)
 	}
 	if r.Server != nil {
 		row("server", "%s", r.usage(r.Server))
@@ -85,13 +105,17 @@ func (r *Report) Print(w io.Writer) error {
 }
 
 func (r *Report) noun() string {
-	return map[string]string{"register": "registered", "connect": "connected", "publish": "acknowledged", "takeover": "takeovers"}[r.Run]
+	return map[string]string{
+		"register": "registered", "handshake": "handshakes", "connect": "connected", "publish": "acknowledged",
+		"takeover": "takeovers", "fairness": "acknowledged", "read": "events", "restart": "started",
+	}[r.Run]
 }
 
 func (r *Report) measure() string {
 	return map[string]string{
-		"register": "bulk request", "connect": "dial to CONNACK", "publish": "send to PUBACK",
-		"takeover": "old closed after new CONNACK",
+		"register": "bulk request", "handshake": "dial to the server's close", "connect": "dial to CONNACK",
+		"publish": "send to PUBACK", "takeover": "old closed after new CONNACK", "fairness": "send to PUBACK at full speed",
+		"read": "whole stream", "restart": "start to first CONNACK",
 	}[r.Run]
 }
 

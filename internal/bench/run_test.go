@@ -279,7 +279,7 @@ func TestPublishAllocatesNothingPerMessage(t *testing.T) {
 	c := &conn{Conn: discard{}}
 	h := new(histogram)
 	if n := testing.AllocsPerRun(100, func() {
-		if err := w.send(c, 0); err != nil {
+		if err := w.send(c, 0, w.size); err != nil {
 			t.Fatal(err)
 		}
 		if used, n, err := w.acked(acks, time.Millisecond, h, true); used != len(acks) || n != 64 || err != nil {

@@ -18,6 +18,8 @@ type broker struct {
 	silentAt int  // PUBLISH packets after which nothing is acknowledged; 0: never
 	twice    bool // every message is acknowledged twice
 	tolerant bool // a newcomer does not displace
+	farewell bool // a displaced client is sent something before its connection is closed
+	suback   byte // return code of every subscription
 
 	// shared
 
@@ -30,6 +32,7 @@ type broker struct {
 	open     map[net.Conn]bool
 	received int
 	topics   map[string]int
+	filters  []string
 }
 
 // start serves on a free port until the test ends.
@@ -63,7 +66,7 @@ func (b *broker) start(t *testing.T) *Target {
 	})
 	return &Target{Address: ln.Addr().String(), Account: func(n int) (Account, error) {
 		id := string(rune('a' + n))
-		return Account{ClientID: id, Topic: "t/" + id}, nil
+		return Account{ClientID: id, Topic: "t/" + id, Filter: "f/" + id}, nil
 	}}
 }
 
@@ -109,6 +112,9 @@ func (b *broker) answer(c net.Conn, p mqttwire.Packet, out []byte) ([]byte, erro
 			return mqttwire.Connack{Code: b.refuse}.Append(out), errGoodbye
 		}
 		if old := b.holders[p.ClientID]; old != nil && !b.tolerant {
+			if b.farewell {
+				old.Write(mqttwire.Pingresp{}.Append(nil))
+			}
 			old.Close()
 		}
 		b.holders[p.ClientID] = c
@@ -124,6 +130,9 @@ func (b *broker) answer(c net.Conn, p mqttwire.Packet, out []byte) ([]byte, erro
 			out = mqttwire.Puback{ID: p.ID}.Append(out)
 		}
 		return out, nil
+	case mqttwire.Subscribe:
+		b.filters = append(b.filters, string(p.Filters[0].Topic))
+		return mqttwire.Suback{ID: p.ID, Codes: []byte{b.suback}}.Append(out), nil
 	case mqttwire.Pingreq:
 		return mqttwire.Pingresp{}.Append(out), nil
 	default:

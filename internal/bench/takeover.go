@@ -16,6 +16,7 @@ type Takeover struct {
 	Workers  int
 	Rounds   uint64        // takeovers in all; 0: no bound but time
 	Duration time.Duration // 0: until Rounds are done
+	Rate     float64       // takeovers a second, all workers together; 0: as fast as it goes
 	Patience time.Duration // after which an old connection counts as left open; 0: 5 s
 }
 
@@ -28,6 +29,7 @@ func (t Takeover) check() error {
 		check("workers", t.Workers, 1, MaxWorkers),
 		checkDuration("duration", t.Duration),
 		checkDuration("patience", t.Patience),
+		checkRate(t.Rate),
 	)
 }
 
@@ -45,7 +47,7 @@ func (t Takeover) Run(ctx context.Context, target *Target) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns, err := connectAll(ctx, target, t.Devices, min(t.Workers, t.Devices))
+	conns, err := connectAll(ctx, target, 0, t.Devices, min(t.Workers, t.Devices), stamped)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +69,11 @@ func (t Takeover) Run(ctx context.Context, target *Target) (*Report, error) {
 	}
 	connects, left := run.connect.summary(), run.left.Load()
 	r := &Report{
-		Run: "takeover", Target: target.Address, TLS: target.TLS != nil, Started: started.UTC(), Seconds: length.Seconds(),
-		Devices: t.Devices, Done: run.done.Load(), Latency: run.closed.summary(), Connect: &connects, LeftOpen: &left,
+		Run: "takeover", Target: target.Address, TLS: target.TLS != nil, Cipher: target.settled(), Started: started.UTC(), Seconds: length.Seconds(),
+		Devices: t.Devices, Rate: t.Rate, Done: run.done.Load(), Latency: run.closed.summary(), Connect: &connects, LeftOpen: &left,
+	}
+	if kernel := run.kernel.summary(); kernel.Count > 0 {
+		r.Kernel = &kernel
 	}
 	r.finish(length, server, own, &run.failed)
 	return r, nil
@@ -91,6 +96,7 @@ type displacer struct {
 	done    atomic.Uint64
 	left    atomic.Uint64
 	closed  meter // old closed after the new CONNACK
+	kernel  meter // the same by the kernel's stamps
 	connect meter
 	failed  failures
 }
@@ -105,7 +111,8 @@ func (run *displacer) all(ctx context.Context) {
 	}
 	size := min(run.plan.Workers, run.plan.Devices)
 	workers(size, func(worker int) {
-		for n := worker; timed.Err() == nil; n += size { // what has begun is finished
+		pace := newPace(run.plan.Rate, worker, size)
+		for n := worker; pace.wait(timed) == nil; n += size { // what has begun is finished
 			if n >= run.plan.Devices {
 				n = worker
 			}
@@ -120,7 +127,7 @@ func (run *displacer) all(ctx context.Context) {
 // displace connects device n anew and waits until the connection it had is closed.
 func (run *displacer) displace(ctx context.Context, n int) {
 	from := time.Now()
-	c, err := run.target.connect(ctx, n)
+	c, err := run.target.connect(ctx, n, stamped)
 	now := time.Now()
 	if err != nil {
 		if ctx.Err() == nil {
@@ -128,6 +135,7 @@ func (run *displacer) displace(ctx context.Context, n int) {
 		}
 		return
 	}
+	answered, stamps := c.arrived()
 	old := run.holders[n]
 	run.holders[n] = hold(c)
 	run.connect.of(n).record(now.Sub(from))
@@ -136,6 +144,9 @@ func (run *displacer) displace(ctx context.Context, n int) {
 	select {
 	case at := <-old.ended:
 		run.closed.of(n).record(max(0, at.Sub(now)))
+		if shut, ok := old.conn.arrived(); ok && stamps {
+			run.kernel.of(n).record(max(0, shut.Sub(answered)))
+		}
 	case <-timer.C:
 		run.left.Add(1)
 		_ = old.conn.Close()
@@ -160,6 +171,9 @@ type holder struct {
 
 func hold(c *conn) *holder {
 	h := &holder{conn: c, ended: make(chan time.Time, 1)}
+	if c.heard != nil {
+		c.heard.at.Store(0) // from now on a stamp is that of the server's last words
+	}
 	go func() {
 		defer close(h.ended)
 		var buf [64]byte

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/berth-iot/berth/internal/mqttwire"
@@ -18,6 +19,7 @@ type Account struct {
 	Username string // empty: none is sent
 	Password []byte // nil: none is sent
 	Topic    string // where it publishes
+	Filter   string // what it subscribes to, where a run asks for that
 }
 
 // Target is the server under load and how a device enters it.
@@ -27,12 +29,19 @@ type Target struct {
 	Sources []netip.Addr                 // local addresses taken in turn, so that more than 28,000 connections fit; empty: the system's choice
 	Account func(n int) (Account, error) // the nth device, from 0; called at each of its connects, from many goroutines
 	PID     int                          // the server's process, to measure its use; 0: do not
+
+	cipher atomic.Pointer[string] // what the first handshake agreed on
 }
 
 func (t *Target) check() error {
 	if t.Account == nil {
 		return errors.New("the target has no accounts")
 	}
+	return t.checkAddress()
+}
+
+// checkAddress is check for a run without devices.
+func (t *Target) checkAddress() error {
 	if len(t.Sources) > maxSources {
 		return fmt.Errorf("%d source addresses; at most %d", len(t.Sources), maxSources)
 	}
@@ -44,7 +53,7 @@ func (t *Target) check() error {
 
 // connect dials, does the handshake and the CONNECT of device n with a clean
 // session, and returns when the server accepted it.
-func (t *Target) connect(ctx context.Context, n int) (*conn, error) {
+func (t *Target) connect(ctx context.Context, n int, with hearing) (*conn, error) {
 	account, err := t.Account(n)
 	if err != nil {
 		return nil, err
@@ -55,38 +64,75 @@ func (t *Target) connect(ctx context.Context, n int) (*conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshake)
 	defer cancel()
-	nc, err := t.dial(ctx, n)
+	c, err := t.dial(ctx, n, with)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, account: account}
+	c.account = account
 	if err := c.enter(ctx, hello.Append(nil)); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect as %q: %w", account.ClientID, err), nc.Close())
+		return nil, errors.Join(fmt.Errorf("connect as %q: %w", account.ClientID, err), c.Close())
 	}
 	return c, nil
 }
 
-func (t *Target) dial(ctx context.Context, n int) (net.Conn, error) {
+func (t *Target) dial(ctx context.Context, n int, with hearing) (*conn, error) {
 	var d net.Dialer
 	if len(t.Sources) > 0 {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.Sources[n%len(t.Sources)], 0))
 	}
 	nc, err := d.DialContext(ctx, "tcp", t.Address)
-	if err != nil || t.TLS == nil {
-		return nc, err
+	if err != nil {
+		return nil, err
 	}
-	secured := tls.Client(nc, t.TLS.Clone())
+	c := &conn{Conn: nc}
+	if with == stamped {
+		c.heard = listen(nc)
+		c.Conn = c.heard
+	}
+	if t.TLS == nil {
+		return c, nil
+	}
+	secured := tls.Client(c.Conn, t.TLS.Clone())
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("TLS handshake: %w", err), nc.Close())
 	}
-	return secured, nil
+	if t.cipher.Load() == nil {
+		text := agreed(secured.ConnectionState())
+		t.cipher.CompareAndSwap(nil, &text)
+	}
+	c.Conn = secured
+	return c, nil
+}
+
+// agreed describes what a handshake settled: it decides what a connection costs.
+func agreed(s tls.ConnectionState) string {
+	return tls.VersionName(s.Version) + ", " + tls.CipherSuiteName(s.CipherSuite) + ", " + s.CurveID.String()
+}
+
+// settled is what the first handshake agreed on, empty without TLS.
+func (t *Target) settled() string {
+	if text := t.cipher.Load(); text != nil {
+		return *text
+	}
+	return ""
 }
 
 // conn is one device's connection. One goroutine at a time uses it.
 type conn struct {
-	net.Conn
+	net.Conn // what packets pass through
 
 	account Account
+	heard   *ear // the socket below, if arrivals are stamped
+}
+
+// arrived is when the kernel took in the last bytes that were read; ok is false where
+// it does not say.
+func (c *conn) arrived() (at time.Time, ok bool) {
+	if c.heard == nil {
+		return time.Time{}, false
+	}
+	ns := c.heard.at.Load()
+	return time.Unix(0, ns), ns != 0
 }
 
 // enter sends the CONNECT and waits for the CONNACK.
@@ -100,6 +146,21 @@ func (c *conn) enter(ctx context.Context, hello []byte) error {
 	}
 	if err := accepted(c); err != nil {
 		return err
+	}
+	return c.SetDeadline(time.Time{})
+}
+
+// subscribe asks for the account's filter and waits until it is granted.
+func (c *conn) subscribe() error {
+	if err := c.SetDeadline(time.Now().Add(handshake)); err != nil {
+		return err
+	}
+	ask := mqttwire.Subscribe{ID: 1, Filters: []mqttwire.Filter{{Topic: []byte(c.account.Filter), QoS: 1}}}
+	if _, err := c.Write(ask.Append(nil)); err != nil {
+		return err
+	}
+	if err := granted(c); err != nil {
+		return fmt.Errorf("subscribe to %q: %w", c.account.Filter, err)
 	}
 	return c.SetDeadline(time.Time{})
 }

@@ -37,8 +37,8 @@ func (h *Hub) Conflicts(ctx context.Context, q iot.ConflictQuery) ([]iot.Conflic
 	return list, err
 }
 
-// FollowConflicts hands each story that begins or changes to each, one JSON object a
-// line, as Events does with telemetry.
+// FollowConflicts hands what Conflicts lists, its first last, and then each story that
+// begins or changes to each, one JSON object a line, as Events does with telemetry.
 func (h *Hub) FollowConflicts(ctx context.Context, q iot.ConflictQuery, each func(line []byte) error) error {
 	v := conflictValues(q)
 	v.Set("follow", "true")

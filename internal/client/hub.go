@@ -21,6 +21,7 @@ import (
 const (
 	httpsPort = 443
 	mqttPort  = 8883
+	amqpPort  = 5671
 )
 
 // Options say which hub to talk to.

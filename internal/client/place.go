@@ -73,6 +73,19 @@ func PolicyString(dir, policy string) (iot.ConnectionString, error) {
 	return iot.ConnectionString{HostName: hosts[0], SharedAccessKeyName: policy, SharedAccessKey: iot.FormatKey(key)}, nil
 }
 
+// EventHubsString makes of a policy's connection string that of the Event Hubs-compatible
+// endpoint. A port other than the standard's is named in it while a hub runs on the folder.
+func EventHubsString(dir string, policy iot.ConnectionString) iot.ConnectionString {
+	host := policy.HostName
+	if run, err := config.ReadRun(dir); err == nil && run.AMQPPort != amqpPort && run.AMQPPort != 0 {
+		host = net.JoinHostPort(host, strconv.Itoa(run.AMQPPort))
+	}
+	return iot.ConnectionString{
+		Endpoint: "sb://" + host + "/", SharedAccessKeyName: policy.SharedAccessKeyName, SharedAccessKey: policy.SharedAccessKey,
+		EntityPath: iot.NewHosts(policy.HostName).Hub(),
+	}
+}
+
 // policyKey gives the primary key of a policy.
 func policyKey(dir, name string) ([]byte, error) {
 	policies, err := config.ReadPolicies(dir)

@@ -25,8 +25,8 @@ func (c Config) Check() []error {
 	k.duration("sas.expiry_grace", c.SAS.ExpiryGrace, 0, maxExpiryGrace)
 	k.number("telemetry.partitions", c.Telemetry.Partitions, minPartitions, maxPartitions)
 	k.duration("telemetry.retention_age", c.Telemetry.RetentionAge, minRetentionAge, maxRetentionAge)
-	if c.Telemetry.RetentionBytes < minRetentionBytes {
-		k.wrong("telemetry.retention_bytes", "it must be at least %s", Size(minRetentionBytes))
+	if c.Telemetry.RetentionBytes < minRetentionBytes || c.Telemetry.RetentionBytes > maxRetentionBytes {
+		k.wrong("telemetry.retention_bytes", "it must be from %s to %s", Size(minRetentionBytes), Size(maxRetentionBytes))
 	}
 	if c.ResourceLog.MaxSize < minLogFile || c.ResourceLog.MaxSize > maxLogFile {
 		k.wrong("resource_log.max_size", "it must be from %s to %s", Size(minLogFile), Size(maxLogFile))
@@ -109,7 +109,7 @@ func (k *checker) ports(c Config) {
 	ports := []struct {
 		key  string
 		port int
-	}{{"mqtt_port", c.MQTTPort}, {"https_port", c.HTTPSPort}, {"ops_port", c.OpsPort}}
+	}{{"mqtt_port", c.MQTTPort}, {"amqp_port", c.AMQPPort}, {"https_port", c.HTTPSPort}, {"ops_port", c.OpsPort}}
 	for i, p := range ports {
 		if p.port < 0 || p.port > maxPort {
 			k.wrong(p.key, "it is %d and must be from 1 to %d, or 0 for a free one", p.port, maxPort)

@@ -18,6 +18,8 @@ type Config struct {
 	Bind []string `toml:"bind"`
 	// MQTTPort takes MQTT over TLS. Like the others it may be 0: a free one.
 	MQTTPort int `toml:"mqtt_port"`
+	// AMQPPort takes AMQP over TLS.
+	AMQPPort int `toml:"amqp_port"`
 	// HTTPSPort takes HTTPS and WebSockets.
 	HTTPSPort int `toml:"https_port"`
 	// OpsPort takes metrics, health and profiles, on loopback alone.
@@ -84,6 +86,7 @@ func Default() Config {
 		Hosts:     []string{"localhost"},
 		Bind:      []string{},
 		MQTTPort:  8883, // SDKs have these built in (reaching-the-hub 1)
+		AMQPPort:  5671,
 		HTTPSPort: 443,
 		OpsPort:   9600,
 		SAS: SAS{

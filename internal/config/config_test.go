@@ -57,7 +57,7 @@ func TestAFileSettlesWhatItNames(t *testing.T) {
 	}
 	want := Config{
 		Data: "/var/lib/berth", Hosts: []string{"hub.example.org", "10.0.0.7"}, Bind: []string{"10.0.0.7", "::1"},
-		MQTTPort: 18883, HTTPSPort: 0, OpsPort: 9601,
+		MQTTPort: 18883, AMQPPort: 15671, HTTPSPort: 0, OpsPort: 9601,
 		TLS:         TLS{Cert: "own.pem", Key: "own.key"},
 		SAS:         SAS{ClockSkew: Duration(90 * time.Second), ExpiryGrace: 0},
 		Telemetry:   Telemetry{Partitions: 32, RetentionAge: Duration(7*24*time.Hour + 12*time.Hour), RetentionBytes: 512 << 20},

@@ -12,7 +12,8 @@ const (
 
 	minRetentionAge   = time.Minute
 	maxRetentionAge   = 3650 * 24 * time.Hour
-	minRetentionBytes = 8 << 20 // less than this is a few blocks
+	minRetentionBytes = 8 << 20           // less than this is a few blocks
+	maxRetentionBytes = 1_000_000_000_000 // below the gap that is left behind damage (telemetry)
 	maxClockSkew      = time.Hour
 	maxExpiryGrace    = 24 * time.Hour
 	minLogFile        = 1 << 20 // the resource log's library rotates in whole megabytes

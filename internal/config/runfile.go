@@ -18,6 +18,7 @@ type Run struct {
 	Hosts     []string  `json:"hosts"`     // as configured; the first is the HostName
 	Addresses []string  `json:"addresses"` // the IP addresses it listens at
 	MQTTPort  int       `json:"mqttPort"`
+	AMQPPort  int       `json:"amqpPort"`
 	HTTPSPort int       `json:"httpsPort"`
 	OpsPort   int       `json:"opsPort"`
 	CA        string    `json:"ca"` // file of the CA to trust; empty with a certificate of one's own

@@ -18,7 +18,7 @@ func TestRunSaysHowToReachTheHubWhileItRuns(t *testing.T) {
 	}
 	want := Run{
 		PID: 42, Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "0.1", Hosts: []string{"hub.localtest"},
-		Addresses: []string{"127.0.0.1", "::1"}, MQTTPort: 8883, HTTPSPort: 8443, OpsPort: 9600, CA: "/d/pki/ca.pem",
+		Addresses: []string{"127.0.0.1", "::1"}, MQTTPort: 8883, AMQPPort: 5671, HTTPSPort: 8443, OpsPort: 9600, CA: "/d/pki/ca.pem",
 	}
 	if err := WriteRun(dir, want); err != nil {
 		t.Fatal(err)

@@ -2,13 +2,15 @@ package device
 
 import "time"
 
-// AfterlifeKind is what a displaced connection did once its write side was shut.
+// AfterlifeKind is what a displaced client did once the hub had told it that it was
+// displaced: by shutting the write side of its connection (MQTT), or by detaching its
+// links, while the connection may live on for other identities (AMQP).
 type AfterlifeKind uint8
 
-// The afterlives of a connection.
+// The afterlives of a displaced client.
 const (
-	AfterlifeSilent AfterlifeKind = iota + 1 // nothing came in the time allowed: half-open
-	AfterlifeAlive                           // TLS-authenticated bytes or a close_notify came
+	AfterlifeSilent AfterlifeKind = iota + 1 // nothing came in the time allowed: half-open; AMQP: no detach in answer
+	AfterlifeAlive                           // TLS-authenticated bytes or a close_notify came; AMQP: the detach in answer
 	AfterlifeClosed                          // the peer ended the stream without a word of TLS
 	AfterlifeReset                           // the peer's kernel knew no such connection: the process was gone
 )
@@ -29,14 +31,17 @@ func (k AfterlifeKind) String() string {
 	return "unknown"
 }
 
-// Afterlife is what the probe of a displaced connection saw.
+// Afterlife is what was seen of a displaced client.
 type Afterlife struct {
 	Kind  AfterlifeKind
-	After time.Duration // from the shut write side to the first sign, or to giving up
-	Bytes int           // plain bytes that came after it
-	// Farewell: the bytes were the protocol's own goodbye (MQTT DISCONNECT, AMQP close).
+	After time.Duration // from the shut write side or the detach to the sign, or to giving up
+	Bytes int           // plain bytes that came after it, on the whole connection
+	// Farewell: the bytes were the protocol's own goodbye (MQTT DISCONNECT, AMQP close). On
+	// AMQP that may as well be how the client takes the detach.
 	Farewell bool
-	// Cut: the probe was ended early to make room for another.
+	// Kept: the connection outlived this, because it speaks for other identities (AMQP).
+	Kept bool
+	// Cut: the watch was ended early to make room for another.
 	Cut bool
 	// TCP is the kernel's view when the probe ended.
 	TCP TCP

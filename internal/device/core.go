@@ -30,10 +30,11 @@ type Session interface {
 	Append(ms []iot.Raw) (n int, err error)
 	// Durable counts this session's messages on stable storage, in Append order.
 	Durable() uint64
-	// Do starts an operation; its result comes from Take under the same tag.
+	// Do starts an operation; its result comes from Take under the same tag. An error of Do
+	// itself: the session has ended, or too many operations are under way (429002).
 	Do(op Op) error
-	// Take fills dst with deliveries and results, as many as the peer has room for, and
-	// returns the filled prefix.
+	// Take fills dst with results, which need no room, and then with messages, as many as
+	// the peer has room for, and returns the filled prefix. See Delivery.
 	Take(dst []Delivery, room Room) []Delivery
 	// Err is nil while the session lives; then it says why it ended (a fault.Error).
 	Err() error
@@ -74,7 +75,7 @@ type Client struct {
 // spelled it, because that is how it will unsubscribe.
 type Subscription struct {
 	To     Stream
-	Filter string // the MQTT topic filter as sent; empty on other transports
+	Filter string // the MQTT topic filter as sent; elsewhere a name of the transport's own, one for each link
 	QoS    uint8  // as granted: 0 or 1
 }
 
@@ -83,13 +84,16 @@ type Stream uint8
 
 // The streams of a device.
 const (
-	CloudToDevice    Stream = 1 // messages queued for the device
+	CloudToDevice    Stream = 1 // messages queued for the device: see Delivery.Message
 	Methods          Stream = 2 // direct method calls
 	TwinResponses    Stream = 3 // answers to twin requests
 	DesiredChanges   Stream = 4 // desired-property patches
 	ModuleInputs     Stream = 5 // messages routed to a module's inputs
-	ModuleEverything Stream = 6 // devices/D/modules/M/#: inputs and whatever else is below
+	ModuleEverything Stream = 6 // devices/D/modules/M/#: inputs, messages, and whatever else is below
 )
+
+// Messages reports whether cloud-to-device messages come by the stream.
+func (s Stream) Messages() bool { return s == CloudToDevice || s == ModuleEverything }
 
 // Op is one operation of a session. Tag is the transport's own; it comes back on
 // the Delivery that carries the result.
@@ -104,11 +108,16 @@ type Op struct {
 type Operation interface{ operation() }
 
 // Subscribe adds subscriptions, or replaces those of the same filter. Its result
-// is delivered when they are on stable storage.
+// is delivered when they are on stable storage, which for a clean session, and so for
+// AMQP, means at once. From then on, possibly before the result is taken, the session is
+// given what the streams carry: messages that waited come first.
 type Subscribe struct{ Subs []Subscription }
 
 // Unsubscribe removes the subscriptions with exactly these filters; unknown ones
-// are no error. Its result is delivered when the removal is on stable storage.
+// are no error. Its result is delivered when the removal is on stable storage. When no
+// subscription to messages is left, the session is given none any more, and the locks of
+// those it has not settled are released at once: another link, or session, may be given
+// them. AMQP: the devicebound link was detached.
 type Unsubscribe struct{ Filters []string }
 
 // TwinRead asks for the identity's twin as a device sees it.
@@ -119,21 +128,57 @@ type TwinReport struct {
 	Patch []byte // borrowed until Do returns
 }
 
+// Settle says what became of a message that the session was given. Its result is
+// delivered when the outcome is on stable storage: DeviceMessageLockLost if the lock had
+// ended before, by time, by Unsubscribe, by a purge, or because it was settled already.
+// A session may settle before the results of earlier operations are there; once Do has
+// taken it, the outcome stands though the session be fenced a moment later.
+type Settle struct {
+	Lock    iot.LockToken
+	Outcome Outcome
+}
+
+// Outcome is what a receiver did with a message.
+type Outcome uint8
+
+// The outcomes of a delivery.
+const (
+	Complete Outcome = iota + 1 // done with: MQTT PUBACK, AMQP accepted
+	Abandon                     // back to its place in the queue, counted: AMQP released, modified
+	Reject                      // given up: AMQP rejected, modified with undeliverable-here
+)
+
+// Renew puts another credential in the place of the one that the session was opened
+// with, so that it lives as long as that one is good (AMQP put-token). A credential that
+// does not prove the identity is the result's error and changes nothing.
+type Renew struct{ Credential Credential }
+
 func (Subscribe) operation()   {}
+func (Renew) operation()       {}
 func (Unsubscribe) operation() {}
 func (TwinRead) operation()    {}
 func (TwinReport) operation()  {}
+func (Settle) operation()      {}
 
-// Delivery is one thing for the peer: at present, the result of an Op.
+// Delivery is one thing for the peer: the result of an Op, or a message.
+//
+// Messages come in the order of the queue, each locked for iot.MessageLock from the
+// moment that Take gave it. A receiver settles each by Settle. If it does not in time, the
+// message goes back to its place, uncounted, and Take may give it again, also to the same
+// session, with another lock. When the session ends, its locks are released before
+// anybody else can open one for the identity.
 type Delivery struct {
-	Tag uint64
-	Err error // nil, or the fault.Error that the operation ended with
+	Tag     uint64             // of the Op; 0 with a message
+	Err     error              // nil, or the fault.Error that the operation ended with
+	Message *iot.LockedMessage // nil for a result; read only, valid without limit
 }
 
-// Room is what the peer can take now.
+// Room is what the peer can take now. It bounds messages alone, never results. After a
+// Take that gave less than there was room for, wake is called when there is more; after one
+// that had no room, Take must be called again, woken or not, once there is.
 type Room struct {
 	Messages int // MQTT in-flight window, AMQP credit
-	Bytes    int // room in the output buffer
+	Bytes    int // room in the output buffer; the first message is given if there is any
 }
 
 // Goodbye says how a connection ended, as the transport saw it.
@@ -153,4 +198,5 @@ const (
 	GoodbyeProtocol                        // the peer broke the protocol or the hub's rules
 	GoodbyeShutdown                        // the hub is stopping
 	GoodbyeEnded                           // the session had ended by itself: see Err
+	GoodbyeExpired                         // the credential ended, and the transport does not let it outlive that
 )

@@ -38,6 +38,9 @@ type Ending struct {
 	Reason  string     // a sentence for the log
 	By      *Party     // the newcomer, for a displacement
 	Unacked uint64     // messages appended and not yet acknowledged when the fence fell
-	Will    bool       // a will was appended
-	TCP     TCP        // the kernel's view of the connection at this moment
+	// Released is how many cloud-to-device messages the client held, delivered and not
+	// settled, that went back to its queue.
+	Released uint64
+	Will     bool // a will was appended
+	TCP      TCP  // the kernel's view of the connection at this moment
 }

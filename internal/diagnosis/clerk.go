@@ -17,14 +17,14 @@ import (
 type clerk struct {
 	// fixed
 
-	d        *Diagnosis
-	records  store.Records
-	now      func() time.Time
-	log      *slog.Logger
-	onStory  func(iot.ConflictSummary)
-	run      uint64
-	started  time.Time
-	maxCases int
+	d         *Diagnosis
+	records   store.Records
+	now       func() time.Time
+	log       *slog.Logger
+	onVerdict func(iot.Verdict)
+	run       uint64
+	restart   Trouble // the hub's start, if it had run before
+	maxCases  int
 
 	// owned by work
 
@@ -34,18 +34,25 @@ type clerk struct {
 	hotAt   map[iot.Identity]*list.Element // of hot
 	kept    int                            // displacements in memory
 	restive map[iot.Identity]struct{}      // to be judged, or to be shown to followers
+	untold  map[iot.Identity]struct{}      // undecided, and not yet for long
 	dirty   map[iot.Identity]struct{}      // to be written
+	modules map[string]int                 // how many entries are of a device's modules
 	await   awaited
 	ends    *troubles
 	refused *troubles
 	behind  behind
 }
 
-func newClerk(d *Diagnosis, cfg Config, run uint64) *clerk {
+func newClerk(d *Diagnosis, cfg Config, run uint64, again bool) *clerk {
+	var restart Trouble
+	if again { // before its first start nobody was connected
+		restart = Trouble{TroubleStart, cfg.Started}
+	}
 	return &clerk{
-		d: d, records: cfg.Records, now: cfg.Now, log: cfg.Logger, onStory: cfg.OnStory, run: run, started: cfg.Started,
+		d: d, records: cfg.Records, now: cfg.Now, log: cfg.Logger, onVerdict: cfg.OnVerdict, run: run, restart: restart,
 		maxCases: cfg.MaxCases, entries: map[iot.Identity]*list.Element{}, touched: list.New(), hot: list.New(),
-		hotAt: map[iot.Identity]*list.Element{}, restive: map[iot.Identity]struct{}{}, dirty: map[iot.Identity]struct{}{},
+		hotAt: map[iot.Identity]*list.Element{}, restive: map[iot.Identity]struct{}{}, untold: map[iot.Identity]struct{}{},
+		dirty: map[iot.Identity]struct{}{}, modules: map[string]int{},
 		await: newAwaited(), ends: newTroubles(), refused: newTroubles(), behind: newBehind(),
 	}
 }
@@ -83,6 +90,11 @@ func (c *clerk) work() error {
 func (c *clerk) finish(writer *sync.WaitGroup) error {
 	c.drain()
 	c.judge()
+	for id := range c.untold { // there is no later
+		if el := c.entries[id]; el != nil && el.Value.(*entry).hot != nil {
+			c.tell(el.Value.(*entry), time.Now().Add(tellWithin))
+		}
+	}
 	c.gather()
 	writer.Wait()
 	select {
@@ -121,7 +133,7 @@ func (c *clerk) load() {
 	}
 	slices.SortFunc(all, func(a, b found) int { return a.s.Last.Compare(b.s.Last.Time) })
 	for _, f := range all {
-		c.entries[f.id] = c.touched.PushBack(&entry{identity: f.id, summary: f.s})
+		c.keep(&entry{identity: f.id, summary: f.s})
 	}
 	c.shed()
 }
@@ -156,10 +168,11 @@ func (c *clerk) take(ev *event) {
 			c.ends.note(ev.identity, t)
 		}
 	case eventAfterlife:
-		if w, ok := c.await.take(ev.conn); ok {
+		loser := session{ev.identity, ev.peer.Epoch}
+		if w, ok := c.await.take(loser); ok {
 			c.settle(w, Afterlife{Afterlife: ev.afterlife})
 		} else {
-			c.await.early(ev.conn, ev.afterlife, time.Now())
+			c.await.early(loser, ev.afterlife, time.Now())
 		}
 	case eventRefused:
 		c.refused.note(ev.identity, Trouble{TroubleRefused, ev.at})
@@ -181,16 +194,15 @@ func (c *clerk) displaced(ev *event) {
 	if !s.history.Continues(ev.at) {
 		c.archive(e, s)
 	}
-	before := newest(ev.at, ev.peer.KeepAlive, c.ends.latest[ev.identity], c.refused.latest[ev.identity],
-		Trouble{TroubleStart, c.started})
+	before := newest(ev.at, ev.peer.KeepAlive, c.ends.latest[ev.identity], c.refused.latest[ev.identity], c.restart)
 	had := len(s.history.Kept)
 	number := s.history.Add(Displacement{
-		At: ev.at, Code: ev.code, Reason: ev.reason, Loser: ev.peer, Winner: *ev.by, Unacked: ev.unacked, Before: before,
+		At: ev.at, Code: ev.code, Reason: ev.reason, Loser: ev.peer, Winner: *ev.by, Lost: ev.lost, Before: before,
 	})
 	c.kept += len(s.history.Kept) - had
 	c.note(e, number)
-	w := waiting{conn: ev.peer.Conn, identity: ev.identity, story: s.number, number: number, since: time.Now()}
-	if a, ok := c.await.arrived(w.conn); ok {
+	w := waiting{session: session{ev.identity, ev.peer.Epoch}, story: s.number, number: number, since: time.Now()}
+	if a, ok := c.await.arrived(w.session); ok {
 		c.settle(w, Afterlife{Afterlife: a})
 	} else if oldest, full := c.await.add(w); full {
 		c.settle(oldest, unobserved())
@@ -211,8 +223,11 @@ func (c *clerk) settle(w waiting, a Afterlife) {
 	}
 	e := el.Value.(*entry)
 	s, err := c.story(context.Background(), e)
-	if err != nil || s.number != w.story || s.history.find(w.number) == nil {
+	if err != nil || s.number != w.story {
 		return
+	}
+	if d := s.history.find(w.number); d == nil || d.Loser.Epoch != w.epoch {
+		return // no longer kept, or the identity was forgotten and began anew
 	}
 	s.history.Settle(w.number, a)
 	c.note(e, w.number)
@@ -229,7 +244,8 @@ func (c *clerk) expire(now time.Time) {
 	}
 }
 
-// judge judges the stories that changed, and shows them to followers.
+// judge judges the stories that changed, shows them to followers, and tells of those
+// that have come to a verdict.
 func (c *clerk) judge() {
 	now := time.Now()
 	for id := range c.restive {
@@ -241,7 +257,7 @@ func (c *clerk) judge() {
 		e := el.Value.(*entry)
 		before := e.summary.Verdict
 		if !e.hot.fresh {
-			e.judge()
+			e.judge(now)
 			c.dirty[id], e.hot.dirty = struct{}{}, true
 		}
 		if before != e.summary.Verdict || now.Sub(e.hot.shown) >= tellEvery {
@@ -249,29 +265,49 @@ func (c *clerk) judge() {
 			c.d.stories.publish(e.summary)
 			delete(c.restive, id)
 		}
-		c.tell(e)
+		c.tell(e, now)
+	}
+	for id := range c.untold {
+		if el := c.entries[id]; el == nil || el.Value.(*entry).hot == nil {
+			delete(c.untold, id)
+		} else {
+			c.tell(el.Value.(*entry), now)
+		}
 	}
 }
 
 // judge judges the entry's story as it is now.
-func (e *entry) judge() {
-	s := e.hot
+func (e *entry) judge(now time.Time) {
+	s, before := e.hot, e.summary.Verdict
 	s.judged, s.fresh = Classify(&s.history), true
 	e.summary = summaryOf(e.identity, &s.history, &s.judged)
+	if e.summary.Verdict != before {
+		s.turned = now
+	}
 }
 
-// tell says once that there is a new story, when the first loser's reaction is known.
-func (c *clerk) tell(e *entry) {
-	s := e.hot
-	if d := s.history.focus(); s.told || d == nil || d.Afterlife == nil {
+// tell counts the story under its verdict, once under each that it comes to, and says
+// once that there is a new story: when its first loser's reaction is known, and, as most
+// stories are undecided at first, not before some time if it still is.
+func (c *clerk) tell(e *entry, now time.Time) {
+	s, v := e.hot, e.summary.Verdict
+	d := s.history.focus()
+	if !s.fresh || d == nil || d.Afterlife == nil || slices.Contains(s.counted, v) {
 		return
 	}
-	s.told, s.dirty = true, true
-	c.log.Info("connections of one identity displace each other", slog.String("device", e.identity.Device),
-		slog.String("module", e.identity.Module), slog.String("verdict", string(e.summary.Verdict)),
-		slog.Float64("confidence", e.summary.Confidence))
-	if c.onStory != nil {
-		c.onStory(e.summary)
+	if v == iot.VerdictUndecided && now.Sub(s.turned) < tellWithin {
+		c.untold[e.identity] = struct{}{}
+		return
+	}
+	delete(c.untold, e.identity)
+	if len(s.counted) == 0 {
+		c.log.Info("connections of one identity displace each other", slog.String("device", e.identity.Device),
+			slog.String("module", e.identity.Module), slog.String("verdict", string(v)), slog.Float64("confidence", e.summary.Confidence))
+	}
+	s.counted, s.dirty = append(s.counted, v), true
+	c.dirty[e.identity] = struct{}{}
+	if c.onVerdict != nil {
+		c.onVerdict(v)
 	}
 }
 
@@ -325,8 +361,14 @@ func (c *clerk) explain(ctx context.Context, id iot.Identity, at time.Time) (iot
 
 // forget drops an identity, and the modules of a device.
 func (c *clerk) forget(id iot.Identity) {
+	if c.entries[id] != nil {
+		c.drop(id)
+	}
+	if id.IsModule() || c.modules[id.Device] == 0 {
+		return
+	}
 	for known := range c.entries {
-		if known == id || !id.IsModule() && known.Device == id.Device {
+		if known.Device == id.Device {
 			c.drop(known)
 		}
 	}

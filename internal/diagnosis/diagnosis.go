@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,9 +21,9 @@ type Config struct {
 	Now     func() time.Time // the wall clock; nil is time.Now
 	Logger  *slog.Logger     // nil: silent
 	Started time.Time        // when the hub started; zero: now
-	// OnStory is told of each new story once its first displacement is judged; it must not
+	// OnVerdict is told of each verdict that a story comes to, once for each; it must not
 	// block.
-	OnStory func(s iot.ConflictSummary)
+	OnVerdict func(v iot.Verdict)
 	// MaxCases is how many identities' conflicts are kept, those longest untouched going
 	// first; 0 is 10,000.
 	MaxCases int
@@ -65,7 +66,7 @@ func New(cfg Config) (*Diagnosis, error) {
 	if cfg.MaxCases <= 0 {
 		cfg.MaxCases = maxCases
 	}
-	run, err := beginRun(context.Background(), cfg.Records, cfg.Started)
+	run, again, err := beginRun(context.Background(), cfg.Records, cfg.Started)
 	if err != nil {
 		return nil, fmt.Errorf("diagnosis: %w", err)
 	}
@@ -75,7 +76,7 @@ func New(cfg Config) (*Diagnosis, error) {
 		connections: newFeed[iot.ConnectionEvent](), stories: newFeed[iot.ConflictSummary](),
 		sequence: sequence{run: run},
 	}
-	c := newClerk(d, cfg, run)
+	c := newClerk(d, cfg, run, again)
 	go func() {
 		defer close(d.done)
 		d.closed = c.work()
@@ -110,7 +111,7 @@ func (d *Diagnosis) Connected(p device.Party) {
 func (d *Diagnosis) Ended(e device.Ending) {
 	ev := event{
 		kind: eventEnded, at: e.At, identity: e.Party.Identity, sequence: d.sequence.counter.next(),
-		code: e.Code, reason: clip(e.Reason, maxReason), unacked: e.Unacked, peer: partyOf(&e.Party, d.sequence.run),
+		code: e.Code, reason: clip(e.Reason, maxReason), lost: Loss{e.Unacked, e.Released}, peer: partyOf(&e.Party, d.sequence.run),
 	}
 	ev.peer.TCP = e.TCP
 	if e.By != nil {
@@ -123,10 +124,10 @@ func (d *Diagnosis) Ended(e device.Ending) {
 	d.queue.put(ev)
 }
 
-// Afterlife notes what the displaced connection with the given device.Conn.ID did
-// after its write side was shut: once per displacement, at most five seconds after it.
-func (d *Diagnosis) Afterlife(conn uint64, a device.Afterlife) {
-	d.queue.put(event{kind: eventAfterlife, conn: conn, afterlife: a})
+// Afterlife notes what the displaced session of an identity with that epoch did after it
+// was told: once per displacement, at most five seconds after it.
+func (d *Diagnosis) Afterlife(id iot.Identity, epoch string, a device.Afterlife) {
+	d.queue.put(event{kind: eventAfterlife, identity: id, peer: Party{Epoch: epoch}, afterlife: a})
 }
 
 // Refused notes that a connection was not let in. Who is refused has proved nothing.
@@ -159,21 +160,33 @@ func (d *Diagnosis) Conflicts(ctx context.Context, q iot.ConflictQuery) (list []
 	return order(list, &q), nil
 }
 
-// FollowConflicts calls f with each story that q asks for when it is new, when its
-// verdict changes, and while it grows at most once a second, until ctx ends, f returns
-// an error, or the hub stops: nil. A follower too slow is told how many it missed, in
-// Lost.
+// FollowConflicts calls f with what Conflicts lists, its first last, and then with each
+// story that q asks for when it is new, when its verdict changes, and while it grows at
+// most once a second, until ctx ends, f returns an error, or the hub stops: nil. A
+// follower too slow is told how many it missed, in Lost.
 func (d *Diagnosis) FollowConflicts(ctx context.Context, q iot.ConflictQuery, f func(iot.ConflictSummary) error) error {
-	return d.stories.follow(ctx, func(s *iot.ConflictSummary) bool { return asked(&q, s) },
-		func(n uint64) iot.ConflictSummary { return iot.ConflictSummary{Addresses: []string{}, Lost: n} }, f)
+	return d.stories.follow(ctx, following[iot.ConflictSummary]{
+		wants: func(s *iot.ConflictSummary) bool { return asked(&q, s) },
+		lost:  func(n uint64) iot.ConflictSummary { return iot.ConflictSummary{Addresses: []string{}, Lost: n} },
+		first: func() ([]iot.ConflictSummary, error) {
+			list, err := d.Conflicts(ctx, q)
+			slices.Reverse(list)
+			return list, err
+		},
+		give: f,
+	})
 }
 
 // FollowConnections calls f with every connect and disconnect that q asks for, until
 // ctx ends, f returns an error, or the hub stops: nil. A follower too slow is told how
 // many it missed, in Lost.
 func (d *Diagnosis) FollowConnections(ctx context.Context, q iot.ConnectionQuery, f func(iot.ConnectionEvent) error) error {
-	return d.connections.follow(ctx, func(e *iot.ConnectionEvent) bool { return q.Matches(e.Identity()) },
-		func(n uint64) iot.ConnectionEvent { return iot.ConnectionEvent{Lost: n} }, f)
+	return d.connections.follow(ctx, following[iot.ConnectionEvent]{
+		wants: func(e *iot.ConnectionEvent) bool { return q.Matches(e.Identity()) },
+		lost:  func(n uint64) iot.ConnectionEvent { return iot.ConnectionEvent{Lost: n} },
+		first: func() ([]iot.ConnectionEvent, error) { return nil, nil },
+		give:  f,
+	})
 }
 
 // ask has the clerk carry out f, behind everything told before.

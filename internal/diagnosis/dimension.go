@@ -18,10 +18,11 @@ const (
 	DimThumbprint                  // the certificate
 	DimLineage                     // the TLS session's descent: one process keeps it
 	DimType                        // what the client says it is
-	DimHello                       // how its TLS says hello; comparable on one carrier only
-	DimKeepAlive                   // how it is configured
+	DimHello                       // how its TLS says hello
+	DimKeepAlive                   // how it is configured: keep-alive, or AMQP idle time-out
 	DimClean
-	DimAddress // where it comes from; never more than moderate evidence
+	DimAddress   // where it comes from; never more than moderate evidence
+	DimTransport // what it comes over; likewise
 	dimensions
 )
 
@@ -29,7 +30,7 @@ const (
 func (d Dimension) String() string {
 	return [...]string{
 		"token", "signing key", "certificate", "TLS session lineage", "client type", "TLS hello", "keep-alive",
-		"CleanSession flag", "address",
+		"CleanSession flag", "address", "transport",
 	}[d]
 }
 
@@ -60,14 +61,18 @@ func (s Dims) list() []Dimension {
 }
 
 // groups gives the dimensions by what they are independent in: the credential, the
-// process, the software. An address and a flag that one client may flip are in none.
+// process, the software. An address, a transport and a flag that one client may change
+// are in none.
 func groups() []Dims {
 	return []Dims{
 		dims(DimToken, DimKey, DimThumbprint),
 		dims(DimLineage),
-		dims(DimType, DimHello, DimKeepAlive),
+		software(),
 	}
 }
+
+// software gives the dimensions in which software differs.
+func software() Dims { return dims(DimType, DimHello, DimKeepAlive) }
 
 // groups counts the groups of which the set holds a dimension.
 func (s Dims) groups() int {
@@ -88,15 +93,14 @@ func (p *Party) value(d Dimension) uint64 {
 	case DimKey:
 		return hashOf(p.Auth, p.Slot, p.Policy)
 	case DimThumbprint:
-		if p.Thumbprint != "" {
-			return hashOf(p.Thumbprint)
-		}
+		return shown(p.Thumbprint)
 	case DimLineage:
 		return p.TLS.Lineage
 	case DimType:
-		if p.ClientType != "" {
-			return hashOf(p.ClientType, p.APIVersion)
+		if p.amqp() { // its API version stands on some links and not on others
+			return shown(p.ClientType)
 		}
+		return shown(p.ClientType, p.APIVersion)
 	case DimHello:
 		if p.TLS.HelloHash != 0 {
 			return p.TLS.HelloHash ^ hashOf(string(p.Transport))
@@ -106,12 +110,28 @@ func (p *Party) value(d Dimension) uint64 {
 	case DimClean:
 		return hashOf(strconv.FormatBool(p.Clean))
 	case DimAddress:
-		if a := p.address(); a.IsValid() {
-			return hashOf(a.String())
-		}
+		return shown(addressText(p))
+	case DimTransport:
+		return shown(string(p.Transport))
 	case dimensions: // their number, none of them
 	}
 	return 0
+}
+
+// apart reports whether what two parties show in a dimension would be the same if they
+// were the same software: over MQTT and AMQP one SDK may name, greet and configure
+// itself in different ways, of which only its name without the version is compared.
+func apart(a, b *Party, d Dimension) bool {
+	switch d {
+	case DimType:
+		return a.amqp() == b.amqp() || a.family() != b.family()
+	case DimHello:
+		return a.Transport == b.Transport
+	case DimKeepAlive, DimClean:
+		return a.amqp() == b.amqp()
+	case DimToken, DimKey, DimThumbprint, DimLineage, DimAddress, DimTransport, dimensions:
+	}
+	return true
 }
 
 // differ gives the dimensions in which both parties show something, and not the same.
@@ -119,7 +139,7 @@ func differ(a, b *Party) Dims {
 	var s Dims
 	for d := range dimensions {
 		x, y := a.value(d), b.value(d)
-		if x == 0 || y == 0 || x == y || d == DimHello && a.Transport != b.Transport {
+		if x == 0 || y == 0 || x == y || !apart(a, b, d) {
 			continue
 		}
 		s = s.with(d)
@@ -133,16 +153,31 @@ func same(a, b *Party, d Dimension) bool {
 	return x != 0 && x == b.value(d)
 }
 
-// fingerprint tells clients apart by all dimensions but the address and the lineage,
-// which a client without session tickets changes at every connection. It is never 0.
-func (p *Party) fingerprint() uint64 {
+// installation tells clients apart by key, software and address: all dimensions but
+// the token and the lineage, which many a client changes at every connection. It is never
+// 0.
+func (p *Party) installation() uint64 {
 	h := fnv.New64a()
 	for d := range dimensions {
-		if d != DimAddress && d != DimLineage {
+		if d != DimToken && d != DimLineage {
 			_, _ = h.Write(binary.BigEndian.AppendUint64(nil, p.value(d)))
 		}
 	}
 	return max(h.Sum64(), 1)
+}
+
+// holding tells clients apart by the token they hold; hashes of tokens are of one run of
+// the hub.
+func (p *Party) holding() uint64 {
+	return hashOf(strconv.FormatUint(p.Run, 16), strconv.FormatUint(p.Token, 16))
+}
+
+// shown is the hash of what a party shows, 0 if it shows nothing.
+func shown(what string, more ...string) uint64 {
+	if what == "" {
+		return 0
+	}
+	return hashOf(append(more, what)...)
 }
 
 func hashOf(parts ...string) uint64 {

@@ -9,14 +9,14 @@ import (
 
 // Displacement is one conflict: both sides, and how the loser behaved afterwards.
 type Displacement struct {
-	Number  uint64     `json:"n"` // in its story, from 1 on; History.Add sets it
-	At      time.Time  `json:"at"`
-	Code    fault.Code `json:"code"`
-	Reason  string     `json:"reason,omitempty"`
-	Loser   Party      `json:"loser"`
-	Winner  Party      `json:"winner"`
-	Unacked uint64     `json:"unacked,omitempty"`
-	Before  *Trouble   `json:"before,omitempty"` // what it may come from
+	Number uint64     `json:"n"` // in its story, from 1 on; History.Add sets it
+	At     time.Time  `json:"at"`
+	Code   fault.Code `json:"code"`
+	Reason string     `json:"reason,omitempty"`
+	Loser  Party      `json:"loser"`
+	Winner Party      `json:"winner"`
+	Lost   Loss       `json:"lost,omitzero"`
+	Before *Trouble   `json:"before,omitempty"` // what it may come from
 	// Differ and Returns are set by History.Add: in what the sides differ, and in what the
 	// winner shows a value that was displaced before and now displaces another.
 	Differ  Dims `json:"differ,omitempty"`
@@ -25,7 +25,7 @@ type Displacement struct {
 	Afterlife *Afterlife `json:"afterlife,omitempty"`
 }
 
-// Afterlife is what the loser did after its write side was shut.
+// Afterlife is what the loser did after it was told.
 type Afterlife struct {
 	device.Afterlife
 
@@ -81,6 +81,8 @@ func (d *Displacement) reaction() reaction {
 		return reactionLate
 	case a.Unobserved, a.Cut:
 		return reactionUnknown
+	case a.Kept && a.Bytes > 0: // it did not answer, but its connection is live
+		return reactionLate
 	}
 	return reactionSilent
 }
@@ -103,7 +105,10 @@ func (d *Displacement) silence() time.Duration {
 
 // quiet reports whether that is long.
 func (d *Displacement) quiet() bool {
-	if d.Loser.KeepAlive > 0 {
+	switch {
+	case d.Loser.amqp(): // its idle time-out binds the hub; the hub's own binds the client
+		return d.silence() >= quietAMQP
+	case d.Loser.KeepAlive > 0:
 		return d.silence() >= d.Loser.KeepAlive/2
 	}
 	return d.silence() >= quietAtLeast
@@ -140,9 +145,7 @@ func (d *Displacement) due() bool {
 }
 
 // sameSoftware reports whether both sides are the same software, as far as they show it.
-func (d *Displacement) sameSoftware() bool {
-	return !d.Differ.has(DimType) && !d.Differ.has(DimHello) && !d.Differ.has(DimKeepAlive)
-}
+func (d *Displacement) sameSoftware() bool { return d.Differ&software() == 0 }
 
 // sameProcess reports whether both sides' TLS sessions descend from each other.
 func (d *Displacement) sameProcess() bool { return same(&d.Loser, &d.Winner, DimLineage) }
@@ -153,5 +156,31 @@ func (d *Displacement) sameToken() bool { return same(&d.Loser, &d.Winner, DimTo
 // sameAddress reports whether both sides came from one address.
 func (d *Displacement) sameAddress() bool { return same(&d.Loser, &d.Winner, DimAddress) }
 
-// farewell reports whether the loser said its protocol's goodbye.
-func (d *Displacement) farewell() bool { return d.Afterlife != nil && d.Afterlife.Farewell }
+// farewell reports whether the loser said its protocol's goodbye. On AMQP that is no
+// sign that it meant to leave: a client whose links are detached with an error may close
+// the connection before it comes again.
+func (d *Displacement) farewell() bool {
+	return d.Afterlife != nil && d.Afterlife.Farewell && !d.Loser.amqp()
+}
+
+// recognised reports whether the newcomer shows itself to be the client that was
+// displaced just before, and not the one that it displaces.
+func (d *Displacement) recognised(before *Displacement) bool {
+	for _, dim := range d.Differ.list() {
+		if dim != DimClean && same(&before.Loser, &d.Winner, dim) {
+			return true
+		}
+	}
+	return false
+}
+
+// answers reports whether the newcomer set out at once after the displacement before, as
+// whoever was displaced by it does.
+func (d *Displacement) answers(before *Displacement) bool {
+	within := returnAtOnce
+	if d.recognised(before) {
+		within = returnWithin
+	}
+	out := d.Winner.dialled().Sub(before.At)
+	return out >= 0 && out <= within+2*max(d.Winner.TCP.RTT, before.Loser.TCP.RTT)
+}

@@ -54,7 +54,7 @@ func ruleTable() string {
 
 func gateTable() string {
 	var s strings.Builder
-	s.WriteString("| verdict | cause | needs | never with | fix |\n| --- | --- | --- | --- | --- |\n")
+	s.WriteString("| verdict | cause | needs | never with | above 0.7 with | fix |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, g := range Gates() {
 		cause := "neither"
 		if n := g.Verdict.Cause(); n != 0 {
@@ -70,7 +70,11 @@ func gateTable() string {
 		if len(g.Any) > 0 {
 			needs = append(needs, "one of "+names(g.Any))
 		}
-		fmt.Fprintf(&s, "| `%s` | %s | %s | %s | %s |\n", g.Verdict, cause, strings.Join(needs, "; "), names(g.Without), g.Fix)
+		sure := ""
+		if len(g.Sure) > 0 {
+			sure = "one of " + names(g.Sure)
+		}
+		fmt.Fprintf(&s, "| `%s` | %s | %s | %s | %s | %s |\n", g.Verdict, cause, strings.Join(needs, "; "), names(g.Without), sure, g.Fix)
 	}
 	return s.String()
 }
@@ -88,6 +92,9 @@ func TestEveryVerdictHasAGateAndAdvice(t *testing.T) {
 		g := gateOf(v)
 		if g.Next == "" || g.Fix == "" || g.Flip == "" && v != iot.VerdictUndecided && v != iot.VerdictNone {
 			t.Errorf("%s has no advice", v)
+		}
+		if unsure := g.advice(nil); unsure.Next == "" || unsure.Fix == "" {
+			t.Errorf("%s has no advice while it is not sure", v)
 		}
 	}
 }

@@ -26,10 +26,11 @@ type story struct {
 	number  uint64 // of the identity's stories, from 1 on
 	history History
 	judged  Judgement
-	fresh   bool      // judged is of history as it is
-	told    bool      // OnStory knows of it
-	shown   time.Time // when followers last heard of it
-	dirty   bool      // the head is to be written
+	fresh   bool          // judged is of history as it is
+	turned  time.Time     // when it came to the verdict that it has; zero: in an earlier run, or long ago
+	counted []iot.Verdict // which OnVerdict knows of
+	shown   time.Time     // when followers last heard of it
+	dirty   bool          // the head is to be written
 	changed map[uint64]struct{}
 }
 
@@ -52,7 +53,7 @@ func readStory(ctx context.Context, records store.Records, id iot.Identity) (*st
 	if err := decode(rec.Value, &h); err != nil {
 		return nil, fmt.Errorf("read %s: %w", headKey(id), err)
 	}
-	s := &story{number: h.Story, history: h.History, told: h.Told}
+	s := &story{number: h.Story, history: h.History, counted: h.Counted}
 	prefix := displacementKeys + id.Device + "/" + id.Module + "/"
 	var bad error
 	err = records.Scan(ctx, prefix, "", func(r store.Record) bool {
@@ -94,7 +95,7 @@ func (e *entry) writes() ([]store.Write, error) {
 			return nil, err
 		}
 	}
-	if err := add(headKey(e.identity), head{recordVersion, s.number, s.told, e.summary, s.history}); err != nil {
+	if err := add(headKey(e.identity), head{recordVersion, s.number, s.counted, e.summary, s.history}); err != nil {
 		return nil, err
 	}
 	s.dirty = false

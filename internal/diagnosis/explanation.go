@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/berth-iot/berth/internal/device"
@@ -17,14 +16,15 @@ func explain(id iot.Identity, h *History, j *Judgement, now time.Time) iot.Expla
 		return iot.NoConflict(id, now)
 	}
 	who := cast(h, j)
-	gate := gateOf(j.Verdict)
+	gate, second := gateOf(j.Verdict), gateOf(j.RunnerUp)
+	advice := gate.advice(j.Ledger)
 	e := iot.Explanation{
 		DeviceID: id.Device, GeneratedAt: iot.MomentOf(now), Verdict: j.Verdict, Cause: causeOf(j.Verdict),
 		Confidence: rounded(j.Confidence), Summary: summary(h, j), Missing: j.Missing,
-		RunnerUp: &iot.RunnerUp{Verdict: j.RunnerUp, Confidence: rounded(j.Second), WouldFlipIf: gateOf(j.RunnerUp).Flip},
+		RunnerUp: &iot.RunnerUp{Verdict: j.RunnerUp, Confidence: rounded(j.Second), WouldFlipIf: second.Flip},
 		Evidence: make([]iot.Evidence, 0, len(j.Ledger)), Clients: who.clients, Conflicts: make([]iot.Conflict, 0, len(h.Kept)),
-		Lost:   iot.ExplanationLoss{PublishesUnacknowledged: h.Unacked},
-		Advice: iot.Advice{Next: gate.Next, Fix: gate.Fix},
+		Lost:   iot.ExplanationLoss{C2DReleased: h.Lost.Released, PublishesUnacknowledged: h.Lost.Publishes},
+		Advice: iot.Advice(advice),
 	}
 	if id.IsModule() {
 		e.ModuleID = &id.Module
@@ -36,7 +36,7 @@ func explain(id iot.Identity, h *History, j *Judgement, now time.Time) iot.Expla
 		})
 	}
 	for i := range h.Kept {
-		e.Conflicts = append(e.Conflicts, conflictOf(&h.Kept[i], who))
+		e.Conflicts = append(e.Conflicts, conflictOf(&h.Kept[i], &who))
 	}
 	return e
 }
@@ -59,10 +59,10 @@ func causeOf(v iot.Verdict) *int {
 // proof.
 func rounded(c float64) float64 { return min(math.Round(c*100)/100, 0.99) }
 
-func conflictOf(d *Displacement, who people) iot.Conflict {
+func conflictOf(d *Displacement, who *people) iot.Conflict {
 	c := iot.Conflict{
-		At: iot.MomentOf(d.At), Code: int(d.Code), Reason: d.Reason, Unacked: d.Unacked,
-		Loser: peerOf(&d.Loser, who.letter(&d.Loser)), Winner: peerOf(&d.Winner, who.letter(&d.Winner)),
+		Number: d.Number, At: iot.MomentOf(d.At), Code: int(d.Code), Reason: d.Reason, Unacked: d.Lost.Publishes, Released: d.Lost.Released,
+		Loser: peerOf(&d.Loser, who.letter(d, &d.Loser)), Winner: peerOf(&d.Winner, who.letter(d, &d.Winner)),
 		Afterlife: "pending",
 	}
 	if a := d.Afterlife; a != nil {
@@ -70,81 +70,6 @@ func conflictOf(d *Displacement, who people) iot.Conflict {
 		c.Afterlife, c.AfterlifeMS, c.Farewell, c.Unobserved = a.Kind.String(), &ms, a.Farewell, a.Unobserved || a.Cut && a.Kind == device.AfterlifeSilent
 	}
 	return c
-}
-
-// people is who takes part in a story.
-type people struct {
-	clients []iot.ExplanationClient
-	letters map[uint64]string
-	key     func(*Party) uint64
-}
-
-func (c people) letter(p *Party) string { return c.letters[c.key(p)] }
-
-// cast tells the story's clients apart: by software, configuration and key always; by
-// token only if a displaced token came back, because one client may use a new one for
-// each connection; by address only while nothing says that one client moved.
-func cast(h *History, j *Judgement) people {
-	byToken := h.Returns[DimToken] > 0 || j.Verdict == twoClients || j.Verdict == openedTwice
-	byAddress := j.Verdict == iot.VerdictUndecided && !byToken
-	c := people{letters: map[uint64]string{}, key: func(p *Party) uint64 { return clientKey(p, byToken, byAddress) }}
-	if j.Verdict != twoClients && j.Verdict != openedTwice && j.Verdict != iot.VerdictUndecided {
-		c.key = func(p *Party) uint64 { return p.Conn ^ hashOf(p.Epoch) } // one client: show its connections
-		return c.ofConnections(h)
-	}
-	nodes := slices.Clone(h.Nodes)
-	if byAddress { // nodes do not tell addresses apart, displacements do
-		return c.ofConnections(h)
-	}
-	slices.SortStableFunc(nodes, func(a, b Node) int { return a.FirstSeen.Compare(b.FirstSeen) })
-	for i := range nodes {
-		n := &nodes[i]
-		c.see(&n.Party, n.FirstSeen, n.LastSeen, n.Won, n.Lost)
-	}
-	return c
-}
-
-// ofConnections fills the cast from the most recent displacements.
-func (c people) ofConnections(h *History) people {
-	for i := max(len(h.Kept)-maxNodes/2, 0); i < len(h.Kept); i++ { // two connections each
-		d := &h.Kept[i]
-		c.see(&d.Loser, d.Loser.Opened, d.At, 0, 1)
-		c.see(&d.Winner, d.Winner.Opened, d.At, 1, 0)
-	}
-	return c
-}
-
-// clientKey is a party's fingerprint for the reader of an explanation.
-func clientKey(p *Party, byToken, byAddress bool) uint64 {
-	key := hashOf(p.ClientType, p.APIVersion, p.Auth, p.Slot, p.Policy, p.Thumbprint, string(p.Transport), p.KeepAlive.String())
-	if byToken {
-		key ^= p.Token*31 + p.Run
-	}
-	if byAddress {
-		key ^= p.value(DimAddress) * 37
-	}
-	return key
-}
-
-// see adds what is known of a client.
-func (c *people) see(p *Party, first, last time.Time, won, lost uint64) {
-	key := c.key(p)
-	letter, known := c.letters[key]
-	if !known {
-		if len(c.clients) >= maxNodes {
-			return
-		}
-		letter = string(rune('A' + len(c.clients)))
-		c.letters[key] = letter
-		c.clients = append(c.clients, iot.ExplanationClient{ID: letter, FirstSeen: iot.MomentOf(first)})
-	}
-	i := slices.IndexFunc(c.clients, func(v iot.ExplanationClient) bool { return v.ID == letter })
-	v := &c.clients[i]
-	v.RemoteAddress, v.Transport, v.ClientType, v.Credential = addressText(p), string(p.Transport), p.ClientType, credentialText(p)
-	v.Won, v.Lost = v.Won+won, v.Lost+lost
-	if at := iot.MomentOf(last); at.After(v.LastSeen.Time) {
-		v.LastSeen = at
-	}
 }
 
 // summary is the story in one sentence, and what may have caused it in another.
@@ -160,11 +85,18 @@ func summary(h *History, j *Judgement) string {
 	if h.Count > 1 {
 		again = fmt.Sprintf("; %d displacements in %s", h.Count, span(h.Last.Sub(h.Since)))
 	}
+	if h.More {
+		again = fmt.Sprintf("; %d displacements and more since %s", h.Count, h.Since.UTC().Format("15:04:05"))
+	}
+	copies := ""
+	if gate := gateOf(j.Verdict); !gate.sure(j.Ledger) {
+		copies = "; or two copies of it that started at once"
+	}
 	switch j.Verdict {
 	case twoClients:
-		s = fmt.Sprintf("Two or more clients use this identity and displace each other%s: the latest was %s, which displaced %s.", again, where, old)
+		s = twoText(j, where, old, again)
 	case openedTwice:
-		s = fmt.Sprintf("One program at %s holds more than one connection for this identity, and they displace each other%s.", where, again)
+		s = fmt.Sprintf("One program at %s holds more than one connection for this identity, and they displace each other%s%s.", where, again, copies)
 	case halfOpen:
 		s = fmt.Sprintf("The client came back from %s while its older connection from %s was dead but not yet noticed%s.", where, old, again)
 	case restart:
@@ -176,10 +108,26 @@ func summary(h *History, j *Judgement) string {
 	case iot.VerdictUndecided, iot.VerdictNone:
 		s = fmt.Sprintf("A connection from %s displaced one from %s%s; the evidence does not say whether that was one client or two.", where, old, again)
 	}
-	if d.Before != nil {
-		s += " It may have begun with this: " + d.Before.text(d.At) + "."
+	switch {
+	case d.Before != nil && d.Before.At.After(h.Since):
+		s += " Just before the latest, this happened: " + d.Before.text(d.At) + "."
+	case h.Before != nil:
+		s += " It may have begun with this: " + h.Before.text(h.Since) + "."
 	}
 	return s
+}
+
+// twoText says who two clients are, as far as that is known.
+func twoText(j *Judgement, where, old, again string) string {
+	gate := gateOf(twoClients)
+	switch {
+	case !gate.sure(j.Ledger):
+		return fmt.Sprintf("Two or more clients at %s use this identity and displace each other%s: two copies of one program, or one that opens two clients.",
+			where, again)
+	case where == old:
+		return fmt.Sprintf("Two or more clients at %s use this identity and displace each other%s.", where, again)
+	}
+	return fmt.Sprintf("Two or more clients use this identity and displace each other%s: the latest came from %s and displaced one from %s.", again, where, old)
 }
 
 // summaryOf is a story in one line for a list.

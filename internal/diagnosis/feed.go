@@ -126,15 +126,30 @@ func (f *feed[T]) leave(s *follower[T]) {
 	f.count.Add(-1)
 }
 
-// follow calls give with what is published and wanted, in order, in place of what was
-// missed with what marker makes of its number, until the feed closes: nil, or ctx
-// ends: its cause, or give's error.
-func (f *feed[T]) follow(ctx context.Context, wants func(*T) bool, marker func(uint64) T, give func(T) error) error {
-	s, err := f.join(wants)
+// following is what a follower asks for.
+type following[T any] struct {
+	wants func(*T) bool       // which values
+	first func() ([]T, error) // what to give before those that are published from now on
+	lost  func(n uint64) T    // what to give in place of n that were missed
+	give  func(T) error
+}
+
+// follow gives what is there at first, and then what is published and wanted, in order,
+// until the feed closes: nil, or ctx ends: its cause, or give's error. What is published
+// while the first is gathered is not missed; it may come twice.
+func (f *feed[T]) follow(ctx context.Context, what following[T]) error {
+	s, err := f.join(what.wants)
 	if err != nil {
 		return err
 	}
 	defer f.leave(s)
+	first, err := what.first()
+	if err != nil {
+		return err
+	}
+	if err := giveAll(ctx, first, what.give); err != nil {
+		return err
+	}
 	for {
 		last := false
 		select {
@@ -145,16 +160,11 @@ func (f *feed[T]) follow(ctx context.Context, wants func(*T) bool, marker func(u
 			return context.Cause(ctx)
 		}
 		waiting, lost := s.take()
-		for _, v := range waiting {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if err := give(v); err != nil {
-				return err
-			}
+		if err := giveAll(ctx, waiting, what.give); err != nil {
+			return err
 		}
 		if lost > 0 {
-			if err := give(marker(lost)); err != nil {
+			if err := what.give(what.lost(lost)); err != nil {
 				return err
 			}
 		}
@@ -162,4 +172,16 @@ func (f *feed[T]) follow(ctx context.Context, wants func(*T) bool, marker func(u
 			return nil
 		}
 	}
+}
+
+func giveAll[T any](ctx context.Context, values []T, give func(T) error) error {
+	for _, v := range values {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := give(v); err != nil {
+			return err
+		}
+	}
+	return nil
 }

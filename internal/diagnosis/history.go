@@ -9,24 +9,42 @@ import (
 )
 
 // History is the story of one identity's displacements. It is bounded whatever
-// happens: maxKept displacements whole, maxNodes clients, maxBeaten values of each
-// dimension, and counts. The zero History is ready; it is a value of its owner alone.
+// happens: maxKept displacements whole, maxNodes installations and as many tokens,
+// maxBeaten values of each dimension, and counts. The zero History is ready; it is a value
+// of its owner alone.
 type History struct {
 	Since   time.Time          `json:"since"`
+	Opened  time.Time          `json:"opened,omitzero"` // when the first loser began to speak for the identity
 	Last    time.Time          `json:"last"`
 	Count   uint64             `json:"count"`
-	Kept    []Displacement     `json:"-"` // the most recent ones, oldest first; stored each on its own
-	Nodes   []Node             `json:"nodes"`
+	Kept    []Displacement     `json:"-"`      // the first and the most recent ones, in order; stored each on its own
+	Nodes   []Node             `json:"nodes"`  // by key, software and address
+	Tokens  []Node             `json:"tokens"` // by token
 	Beaten  [dimensions]beaten `json:"beaten"`
 	Tally   Tally              `json:"tally"` // of all displacements
 	Returns [dimensions]uint64 `json:"returns"`
 	Twofold uint64             `json:"twofold"` // displacements that return in two independent respects at once
-	Unacked uint64             `json:"unacked"`
-	Run     uint64             `json:"run"` // of the hub, in which Beaten[DimToken] was gathered
-	// Gap is how long after the first loser connected its displacer did; Together, that both
-	// were of one address and software.
+	Lost    Loss               `json:"lost"`
+	Run     uint64             `json:"run"`              // of the hub, in which Beaten[DimToken] was gathered
+	Before  *Trouble           `json:"before,omitempty"` // what the story may have begun with
+	// Gap is how long after the first loser stood its displacer set out, or if it is negative
+	// before; Together, that this was at once, and both were of one address and software.
 	Gap      time.Duration `json:"gap,omitempty"`
 	Together bool          `json:"together,omitempty"`
+	// More: there were more displacements than Count. It is set by At alone.
+	More bool `json:"-"`
+}
+
+// Loss is what displacements cost.
+type Loss struct {
+	Publishes uint64 `json:"publishes,omitempty"` // appended and not yet acknowledged
+	Released  uint64 `json:"released,omitempty"`  // cloud-to-device messages that went back to their queue
+}
+
+// add counts another loss.
+func (l *Loss) add(more Loss) {
+	l.Publishes += more.Publishes
+	l.Released += more.Released
 }
 
 // Tally counts displacements by how the loser reacted.
@@ -38,28 +56,17 @@ type Tally struct {
 	Prompt  uint64 `json:"prompt"`
 }
 
-// Node is a client as its fingerprint tells it apart.
-type Node struct {
-	Key       uint64    `json:"key"`   // the fingerprint
-	Party     Party     `json:"party"` // as it was last seen
-	FirstSeen time.Time `json:"firstSeen"`
-	LastSeen  time.Time `json:"lastSeen"`
-	Opened    time.Time `json:"opened,omitzero"`   // when its earliest connection was opened
-	Reopened  time.Time `json:"reopened,omitzero"` // and its latest
-	Won       uint64    `json:"won"`
-	Lost      uint64    `json:"lost"`
-}
-
 // Continues reports whether a displacement at that time belongs to the story.
 func (h *History) Continues(at time.Time) bool { return h.Count == 0 || at.Sub(h.Last) <= storyGap }
 
 // Add appends a displacement and gives its number.
 func (h *History) Add(d Displacement) uint64 {
-	if h.Count == 0 {
-		h.Since = d.At
-	}
 	h.Count++
-	h.Last, h.Unacked = d.At, h.Unacked+d.Unacked
+	if h.Count == 1 {
+		h.begin(&d)
+	}
+	h.Last = d.At
+	h.Lost.add(d.Lost)
 	if h.Run != d.Winner.Run {
 		h.Run, h.Beaten[DimToken] = d.Winner.Run, nil // hashes of another run say nothing
 	}
@@ -74,22 +81,28 @@ func (h *History) Add(d Displacement) uint64 {
 	if d.Returns.groups() >= 2 {
 		h.Twofold++
 	}
-	if h.Count == 1 {
-		h.Gap = d.Winner.Opened.Sub(d.Loser.Opened)
-		h.Together = h.Gap >= 0 && h.Gap <= togetherWithin && d.sameAddress() && d.sameSoftware()
-	}
 	h.meet(&d.Loser, d.At, false)
 	h.meet(&d.Winner, d.At, true)
 	a := d.Afterlife
 	d.Afterlife = nil
 	if len(h.Kept) >= maxKept {
-		h.Kept = slices.Delete(h.Kept, 0, len(h.Kept)-maxKept+1)
+		h.Kept = slices.Delete(h.Kept, maxFirst, maxFirst+len(h.Kept)-maxKept+1)
 	}
 	h.Kept = append(h.Kept, d)
 	if a != nil {
 		h.Settle(d.Number, *a)
 	}
 	return d.Number
+}
+
+// begin notes what only the first displacement of a story tells.
+func (h *History) begin(d *Displacement) {
+	h.Since, h.Opened, h.Before = d.At, d.Loser.Opened, d.Before
+	l, w := &d.Loser, &d.Winner
+	h.Gap = w.dialled().Sub(l.Opened)
+	within := togetherWithin + l.Opened.Sub(l.dialled()) + 2*max(l.TCP.RTT, w.TCP.RTT)
+	atOnce := h.Gap <= within && w.dialled().Sub(l.dialled()) >= -within
+	h.Together = atOnce && same(l, w, DimAddress) && differ(l, w)&software() == 0
 }
 
 // Settle notes the afterlife of a displacement's loser, once; that of one which is no
@@ -132,65 +145,51 @@ func (h *History) At(at time.Time) History {
 	}
 	var past History
 	for i := range h.Kept {
-		if h.Kept[i].At.After(at) {
+		d := &h.Kept[i]
+		if d.At.After(at) {
+			past.More = d.Number > past.Count+1
 			break
 		}
-		past.Add(h.Kept[i])
+		past.Count = d.Number - 1 // those before it that are not kept count
+		past.Add(*d)
 	}
-	past.Since, past.Gap, past.Together = h.Since, h.Gap, h.Together
+	past.Since, past.Opened, past.Before, past.Gap, past.Together = h.Since, h.Opened, h.Before, h.Gap, h.Together
 	return past
+}
+
+// recent gives the most recent displacements kept without a gap between them.
+func (h *History) recent() []Displacement {
+	for i := len(h.Kept) - 1; i > 0; i-- {
+		if h.Kept[i].Number != h.Kept[i-1].Number+1 {
+			return h.Kept[i:]
+		}
+	}
+	return h.Kept
 }
 
 // meet notes that a client was seen.
 func (h *History) meet(p *Party, at time.Time, won bool) {
-	key := p.fingerprint()
-	i := slices.IndexFunc(h.Nodes, func(n Node) bool { return n.Key == key && n.Party.Run == p.Run })
-	if i < 0 {
-		if len(h.Nodes) >= maxNodes {
-			h.Nodes = slices.Delete(h.Nodes, h.leastTelling(), h.leastTelling()+1)
-		}
-		first := at
-		if !p.Opened.IsZero() && p.Opened.Before(at) {
-			first = p.Opened
-		}
-		h.Nodes = append(h.Nodes, Node{Key: key, FirstSeen: first})
-		i = len(h.Nodes) - 1
-	}
-	n := &h.Nodes[i]
-	n.Party, n.LastSeen = *p, at
-	if n.Opened.IsZero() || p.Opened.Before(n.Opened) {
-		n.Opened = p.Opened
-	}
-	if p.Opened.After(n.Reopened) {
-		n.Reopened = p.Opened
-	}
-	if won {
-		n.Won++
-	} else {
-		n.Lost++
+	h.Nodes = seen(h.Nodes, p.installation(), p, at, won)
+	if p.Token != 0 {
+		h.Tokens = seen(h.Tokens, p.holding(), p, at, won)
 	}
 }
 
-// keeps reports whether a token was in use on several connections over some time: a
-// client keeps it, rather than making one for each connection.
-func (h *History) keeps(token uint64) bool {
-	return slices.ContainsFunc(h.Nodes, func(n Node) bool {
-		return n.Party.Token == token && n.Reopened.Sub(n.Opened) >= keptSpan
-	})
+// keeps reports whether the party's token was in use on several connections over some
+// time: a client keeps it, rather than making one for each connection.
+func (h *History) keeps(p *Party) bool {
+	return slices.ContainsFunc(h.Tokens, func(n Node) bool { return n.Key == p.holding() && n.kept() })
 }
 
-// leastTelling gives the client to forget: one that displaced at most once before one
-// that came back, and the longest unseen of those.
-func (h *History) leastTelling() int {
-	least := 0
-	for i := range h.Nodes {
-		a, b := &h.Nodes[i], &h.Nodes[least]
-		once, worse := a.Won <= 1, b.Won <= 1
-		if once && !worse || once == worse && a.LastSeen.Before(b.LastSeen) {
-			least = i
+// keepers counts the tokens that are kept.
+func (h *History) keepers() int {
+	n := 0
+	for i := range h.Tokens {
+		if h.Tokens[i].kept() {
+			n++
 		}
 	}
-	return least
+	return n
 }
 
 // addresses gives where the story's clients came from, as far as they are kept.
@@ -208,18 +207,19 @@ func (h *History) addresses() []netip.Addr {
 	return list
 }
 
-// focus is the displacement that the story is judged by: the latest whose loser's
-// reaction is known, or the latest.
+// focus is the displacement that the story is judged by: of the recent ones the latest
+// whose loser's reaction is known, or the latest.
 func (h *History) focus() *Displacement {
-	for i := len(h.Kept) - 1; i >= 0; i-- {
-		if h.Kept[i].Afterlife != nil {
-			return &h.Kept[i]
+	recent := h.recent()
+	for i := len(recent) - 1; i >= 0; i-- {
+		if recent[i].Afterlife != nil {
+			return &recent[i]
 		}
 	}
-	if len(h.Kept) == 0 {
+	if len(recent) == 0 {
 		return nil
 	}
-	return &h.Kept[len(h.Kept)-1]
+	return &recent[len(recent)-1]
 }
 
 // unobserved is the afterlife of a connection of which no word came.

@@ -46,6 +46,9 @@ const (
 	doubt = 20
 	// Abstain is the confidence below which no verdict is given.
 	Abstain = 0.55
+	// Doubtful is the most that is believed of a verdict that lacks what would tell it from
+	// its rival.
+	Doubtful = 0.7
 	// shut is the most that is believed of a verdict whose gate is not met.
 	shut = 0.45
 )
@@ -77,13 +80,17 @@ func (l Ledger) score(v iot.Verdict) int {
 	return sum
 }
 
-// confidence is 1 / (1 + e^((doubt - score)/10)), at most shut while the gate is not met.
-// It depends on nothing but which signals are in the ledger: one more signal for the
-// verdict never lowers it, whatever else that signal speaks for.
+// confidence is 1 / (1 + e^((doubt - score)/10)), at most shut while the gate is not met,
+// and at most Doubtful while the verdict is not sure. It depends on nothing but which
+// signals are in the ledger: one more signal for the verdict never lowers it, whatever
+// else that signal speaks for.
 func (l Ledger) confidence(g *Gate) float64 {
 	c := 1 / (1 + math.Exp(float64(doubt-l.score(g.Verdict))/10))
-	if !g.holds(l) {
+	switch {
+	case !g.holds(l):
 		return min(c, shut)
+	case !g.sure(l):
+		return min(c, Doubtful)
 	}
 	return c
 }
@@ -104,7 +111,7 @@ func Classify(h *History) Judgement {
 	if h.Count == 0 || len(h.Kept) == 0 {
 		return Judgement{Verdict: iot.VerdictNone, Confidence: 1}
 	}
-	v := view{story: h, d: h.focus()}
+	v := view{story: h, recent: h.recent(), d: h.focus()}
 	j := weigh(v.ledger())
 	j.Missing = v.missing()
 	return j

@@ -5,10 +5,11 @@ import "time"
 const (
 	// maxCases is how many identities' conflicts are kept by default.
 	maxCases = 10_000
-	// maxKept is how many of a story's displacements are kept whole; those before are
-	// counted.
-	maxKept = 32
-	// maxNodes is how many fingerprints of clients a story tells apart.
+	// maxKept is how many of a story's displacements are kept whole: its first maxFirst, so
+	// that one can see how it began, and the most recent ones. The others are counted.
+	maxKept  = 32
+	maxFirst = 8
+	// maxNodes is how many installations, and how many tokens, a story tells apart.
 	maxNodes = 16
 	// maxBeaten is how many displaced values of one dimension a story remembers.
 	maxBeaten = 16
@@ -62,6 +63,8 @@ const (
 	closeWithin = 30 * time.Second
 	// tellEvery is how often followers hear of a story that only grows.
 	tellEvery = time.Second
+	// tellWithin is how long the log waits for a story to be more than undecided.
+	tellWithin = 10 * time.Second
 	// afterlifeWithin is how long the word on a displaced connection is awaited: the probe
 	// takes five seconds at most.
 	afterlifeWithin = 6 * time.Second
@@ -72,8 +75,10 @@ const (
 
 // What the rules measure with.
 const (
-	// returnWithin is how soon after a displacement a client that was displaced dials
-	// again: SDKs wait up to a second at first (device-mqtt-http 9).
+	// returnAtOnce is how soon after a displacement, but for two round trips, a client that
+	// was displaced dials again: SDKs wait 100 ms at most at first (device-mqtt-http 9). Some
+	// clients wait a second; returnWithin is for those that can be recognised.
+	returnAtOnce = 500 * time.Millisecond
 	returnWithin = 1500 * time.Millisecond
 
 	// returnsAtLeast is how many such returns in a row of live connections are evidence.
@@ -84,8 +89,10 @@ const (
 	// the same text, whoever made them.
 	keptSpan = 1500 * time.Millisecond
 
-	// togetherWithin is how close the first two connections of one program that opens two
-	// follow each other.
+	// togetherWithin is how soon one program that opens two connections sets out for the
+	// second when it has the first; a second program has to start first. What the first
+	// needed to be let in, and two round trips, are added: a slow machine or network is as
+	// slow the second time.
 	togetherWithin = 300 * time.Millisecond
 
 	// promptAtLeast is how soon a live client answers the hub's close at the latest, or
@@ -95,6 +102,9 @@ const (
 	// quietAtLeast is how long a connection without keep-alive has been silent when that
 	// is worth noting; with one it is half the keep-alive.
 	quietAtLeast = 30 * time.Second
+	// quietAMQP is the same for AMQP: half the hub's idle time-out, after which clients send
+	// an empty frame (amqp 1).
+	quietAMQP = 2 * time.Minute
 	// stalledAtLeast is how long the kernel has waited for an acknowledgement when that is
 	// no longer a round trip.
 	stalledAtLeast = 2 * time.Second

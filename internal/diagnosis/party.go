@@ -31,7 +31,8 @@ type Party struct {
 	Token      uint64           `json:"token,omitempty"` // keyed hash
 	Expires    time.Time        `json:"expires,omitzero"`
 	TLS        device.TLS       `json:"tls"`
-	Opened     time.Time        `json:"opened,omitzero"`
+	Accepted   time.Time        `json:"accepted,omitzero"` // when its socket was
+	Opened     time.Time        `json:"opened,omitzero"`   // when it began to speak for the identity
 	LastIn     time.Time        `json:"lastIn,omitzero"`
 	LastOut    time.Time        `json:"lastOut,omitzero"`
 	BytesIn    uint64           `json:"bytesIn,omitempty"`
@@ -56,6 +57,7 @@ func partyOf(p *device.Party, run uint64) Party {
 		return v
 	}
 	v.Conn, v.Transport, v.Listener, v.Remote, v.TLS = c.ID, c.Transport, c.Listener, c.Remote, c.TLS
+	v.Accepted = c.Accepted
 	v.TLS.ServerName, v.TLS.ALPN = clip(c.TLS.ServerName, maxShort), clip(c.TLS.ALPN, maxShort)
 	v.BytesIn, v.BytesOut = c.Traffic.BytesIn.Load(), c.Traffic.BytesOut.Load()
 	v.PacketsIn, v.PacketsOut = c.Traffic.PacketsIn.Load(), c.Traffic.PacketsOut.Load()
@@ -70,6 +72,29 @@ func partyOf(p *device.Party, run uint64) Party {
 
 // address is the party's address without its port, which is new for each connection.
 func (p *Party) address() netip.Addr { return p.Remote.Addr().Unmap() }
+
+// amqp reports whether the party speaks AMQP, whatever carries it. Its connection may
+// speak for many identities, and for one of them several times.
+func (p *Party) amqp() bool { return p.Transport == device.AMQP || p.Transport == device.AMQPWS }
+
+// dialled is when the party set out for the identity: its socket was accepted then, or on
+// AMQP, where the socket may be older, its first link was attached.
+func (p *Party) dialled() time.Time {
+	if p.amqp() || p.Accepted.IsZero() {
+		return p.Opened
+	}
+	return p.Accepted
+}
+
+// family is the name of the client's software without its version, in lower case:
+// "azure-iot-device" of "azure-iot-device/1.18.4 (node v20.20.2; …)".
+func (p *Party) family() string {
+	name := strings.TrimSpace(p.ClientType)
+	if i := strings.IndexAny(name, "/ (;"); i > 0 {
+		name = name[:i]
+	}
+	return strings.ToLower(name)
+}
 
 // clip cuts a text to n bytes of whole characters; what is not UTF-8 is marked.
 func clip(s string, n int) string {

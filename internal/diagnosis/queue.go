@@ -35,11 +35,10 @@ type event struct {
 	sequence  uint64
 	code      fault.Code
 	reason    string
-	unacked   uint64
+	lost      Loss
 	peer      Party
 	by        *Party
 	kernel    func() device.TCP // of by; may be nil
-	conn      uint64
 	afterlife device.Afterlife
 }
 

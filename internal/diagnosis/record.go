@@ -17,7 +17,7 @@ import (
 //
 //	diag/run                     the number of the last run of the hub
 //	diag/h/<device>/<module>     the head of an identity's story; <module> may be empty
-//	diag/c/<device>/<module>/NN  a displacement: its number modulo maxKept
+//	diag/c/<device>/<module>/NN  a displacement: see slot
 //	diag/p/<device>/<module>/NN  an earlier story as it was explained: its number modulo maxPast
 const (
 	runKey           = "diag/run"
@@ -32,7 +32,16 @@ const recordVersion = 1
 func headKey(id iot.Identity) string { return headKeys + id.Device + "/" + id.Module }
 
 func displacementKey(id iot.Identity, number uint64) string {
-	return fmt.Sprintf("%s%s/%s/%02d", displacementKeys, id.Device, id.Module, number%maxKept)
+	return fmt.Sprintf("%s%s/%s/%02d", displacementKeys, id.Device, id.Module, slot(number))
+}
+
+// slot is where the displacement with that number is kept: the first ones for good, the
+// others in turn.
+func slot(number uint64) uint64 {
+	if number <= maxFirst {
+		return number - 1
+	}
+	return maxFirst + (number-maxFirst-1)%(maxKept-maxFirst)
 }
 
 func pastKey(id iot.Identity, story uint64) string {
@@ -48,8 +57,8 @@ func identityOf(key string) iot.Identity {
 // head is the stored form of a story but for its displacements.
 type head struct {
 	Version int                 `json:"version"`
-	Story   uint64              `json:"story"` // of the identity, from 1 on
-	Told    bool                `json:"told"`
+	Story   uint64              `json:"story"`   // of the identity, from 1 on
+	Counted []iot.Verdict       `json:"counted"` // the verdicts that it has come to
 	Summary iot.ConflictSummary `json:"summary"`
 	History History             `json:"history"`
 }
@@ -87,29 +96,29 @@ func decode(value []byte, v any) error {
 }
 
 // beginRun gives this run of the hub its number, greater than every earlier one: a
-// FILETIME, so that sequence numbers look as Azure's do.
-func beginRun(ctx context.Context, records store.Records, started time.Time) (uint64, error) {
+// FILETIME, so that sequence numbers look as Azure's do. again says that there was one.
+func beginRun(ctx context.Context, records store.Records, started time.Time) (run uint64, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
-	run := iot.Ticks(started) - fileTimeOrigin
+	run = iot.Ticks(started) - fileTimeOrigin
 	rec, err := records.Get(ctx, runKey)
 	switch {
 	case err == nil:
 		last, err := strconv.ParseUint(string(rec.Value), 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("read %s: %w", runKey, err)
+			return 0, false, fmt.Errorf("read %s: %w", runKey, err)
 		}
-		run = max(run, last+1)
+		run, again = max(run, last+1), true
 	case !errors.Is(err, store.ErrNotFound):
-		return 0, fmt.Errorf("read %s: %w", runKey, err)
+		return 0, false, fmt.Errorf("read %s: %w", runKey, err)
 	}
 	_, err = records.Apply(ctx, store.Batch{Writes: []store.Write{
 		{Key: runKey, Value: strconv.AppendUint(nil, run, 10), If: store.Any},
 	}})
 	if err != nil {
-		return 0, fmt.Errorf("write %s: %w", runKey, err)
+		return 0, false, fmt.Errorf("write %s: %w", runKey, err)
 	}
-	return run, nil
+	return run, again, nil
 }
 
 // fileTimeOrigin is 1601, the first FILETIME, in ticks.

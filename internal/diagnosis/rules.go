@@ -27,6 +27,7 @@ const (
 	SignalBothAlive     Signal = "both_alive"
 	SignalDialsBack     Signal = "dials_back"
 	SignalAddressReturn Signal = "address_returns"
+	SignalSetupReturns  Signal = "setup_returns"
 	SignalSharedLineage Signal = "shared_lineage"
 	SignalTokenTwice    Signal = "token_alive_twice" //nolint:gosec // the name of a signal
 	SignalTwinTokens    Signal = "twin_tokens"
@@ -100,7 +101,7 @@ func storyRules() []Rule {
 			SignalDialsBack, iot.Strong,
 			verdicts{twoClients, openedTwice},
 			verdicts{halfOpen, restart, renewal, handover},
-			"Who is alone has no reason to dial again while the connection it has just won is live; who was displaced has.",
+			"Who is alone has no reason to dial again at once while the connection it has just won is live; who was displaced has.",
 			view.dialsBack,
 		},
 		{
@@ -109,6 +110,13 @@ func storyRules() []Rule {
 			nil,
 			"Two clients have two addresses, but so has one that changes networks.",
 			view.addressReturns,
+		},
+		{
+			SignalSetupReturns, iot.Moderate,
+			verdicts{twoClients},
+			verdicts{openedTwice},
+			"Connections of one program are of one software, configuration and transport, with one key; these alternate between two.",
+			view.setupReturns,
 		},
 		{
 			SignalSharedLineage, iot.Strong,
@@ -121,21 +129,21 @@ func storyRules() []Rule {
 			SignalTokenTwice, iot.Strong,
 			verdicts{openedTwice},
 			verdicts{twoClients},
-			"A token that is kept, on several live connections from one address, is one program that opens more than one.",
+			"A token that is kept, on several live connections from one address, is most likely held by one program that opens more than one.",
 			view.tokenTwice,
 		},
 		{
 			SignalTwinTokens, iot.Moderate,
 			verdicts{openedTwice},
 			verdicts{twoClients},
-			"Kept tokens that end within two seconds of each other, from one address and software, were made by one program at once.",
+			"Kept tokens that end within two seconds of each other, from one address and software, were most likely made by one program at once.",
 			view.twinTokens,
 		},
 		{
 			SignalTogether, iot.Moderate,
 			verdicts{openedTwice},
 			verdicts{twoClients},
-			"One program that opens two connections opens them one after the other; two programs rarely start in the same moment.",
+			"One program that opens two connections sets out for the second when it has the first; a second program has to start first.",
 			view.openedTogether,
 		},
 		{

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -22,6 +23,8 @@ type actor struct {
 	hello   uint64
 	lineage uint64
 	keep    time.Duration
+	over    device.Transport // MQTT if empty
+	api     string           // the usual one if empty
 }
 
 // node and others are the clients that scenes are made of.
@@ -34,12 +37,15 @@ func node(token uint64, addr string) actor {
 
 func (a actor) with(change func(*actor)) actor { change(&a); return a }
 
+// handshake is how long a client of a scene takes from its dial to its session.
+const handshake = 5 * time.Millisecond
+
 func (a actor) party(opened, lastIn time.Duration) Party {
 	return Party{
-		Run: 1, Epoch: "1.1", Conn: uint64(opened) + a.token + 1, Transport: device.MQTT, Listener: "0.0.0.0:8883",
+		Run: 1, Epoch: "1.1", Conn: uint64(opened) + a.token + 1, Transport: cmp.Or(a.over, device.MQTT), Listener: "0.0.0.0:8883",
 		Remote:     netip.AddrPortFrom(netip.MustParseAddr(a.addr), 40000),
-		ClientType: a.kind, APIVersion: "2021-04-12", KeepAlive: a.keep, Auth: "sas", Slot: a.slot, Thumbprint: a.cert,
-		Token: a.token, Expires: start.Add(a.expires), Opened: start.Add(opened), LastIn: start.Add(lastIn),
+		ClientType: a.kind, APIVersion: cmp.Or(a.api, "2021-04-12"), KeepAlive: a.keep, Auth: "sas", Slot: a.slot, Thumbprint: a.cert,
+		Token: a.token, Expires: start.Add(a.expires), Accepted: start.Add(opened - handshake), Opened: start.Add(opened), LastIn: start.Add(lastIn),
 		TLS: device.TLS{Version: 0x304, CipherSuite: 0x1301, HelloHash: a.hello, Lineage: a.lineage},
 		TCP: device.TCP{State: 1, RTT: 10 * time.Millisecond},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -19,100 +18,6 @@ import (
 	"github.com/berth-iot/berth/internal/store"
 	"github.com/berth-iot/berth/internal/store/storetest"
 )
-
-var dev1 = iot.Identity{Device: "dev1"}
-
-// rig is a Diagnosis in a synctest bubble.
-type rig struct {
-	*Diagnosis
-
-	t       *testing.T
-	engine  *storetest.Memory
-	stories []iot.ConflictSummary
-	conns   uint64
-	holder  map[iot.Identity]device.Party
-}
-
-func newRig(t *testing.T, engine *storetest.Memory, change ...func(*Config)) *rig {
-	t.Helper()
-	r := &rig{t: t, engine: engine, holder: map[iot.Identity]device.Party{}, conns: uint64(time.Now().Unix()) << 20}
-	cfg := Config{
-		Records: engine.Records(), Started: time.Now().Add(-time.Hour),
-		OnStory: func(s iot.ConflictSummary) { r.stories = append(r.stories, s) },
-	}
-	for _, f := range change {
-		f(&cfg)
-	}
-	d, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Diagnosis = d
-	return r
-}
-
-func (r *rig) close() {
-	r.t.Helper()
-	if err := r.Close(r.t.Context()); err != nil {
-		r.t.Error(err)
-	}
-}
-
-// connect lets a client connect, displacing the holder; the loser's connection id is
-// given back, 0 if there was none.
-func (r *rig) connect(id iot.Identity, a actor) uint64 {
-	r.conns++
-	p := device.Party{
-		Identity: id, Epoch: fmt.Sprint("1.", r.conns), Opened: time.Now(),
-		Client: device.Client{ID: id.String(), Type: a.kind, KeepAlive: a.keep},
-		Proof:  device.Proof{Slot: a.slot, TokenHash: a.token, Expires: start.Add(a.expires)},
-		Conn: &device.Conn{
-			ID: r.conns, Transport: device.MQTT, Listener: "127.0.0.1:8883", Remote: netip.MustParseAddrPort(a.addr + ":4000"),
-			TLS: device.TLS{Version: 0x304, CipherSuite: 0x1301, HelloHash: a.hello, Lineage: a.lineage},
-		},
-	}
-	p.Conn.Traffic.In(time.Now(), 100)
-	old, held := r.holder[id]
-	if held {
-		r.Ended(device.Ending{
-			Party: old, At: time.Now(), Code: fault.ConnectionForcefullyClosedOnNewConnection, Reason: "taken over", By: &p, Unacked: 2,
-		})
-	}
-	r.Connected(p)
-	r.holder[id] = p
-	if !held {
-		return 0
-	}
-	return old.Conn.ID
-}
-
-// duel lets two clients displace each other, live each time.
-func (r *rig) duel(id iot.Identity, n int, step time.Duration) {
-	for i := range n {
-		if loser := r.connect(id, []actor{node(1, home), node(9, office)}[i%2]); loser != 0 {
-			r.Afterlife(loser, prompt().Afterlife)
-		}
-		time.Sleep(step)
-	}
-}
-
-func (r *rig) explain(id iot.Identity, at time.Time) iot.Explanation {
-	r.t.Helper()
-	e, err := r.Explain(r.t.Context(), id, at)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return e
-}
-
-func (r *rig) list(q iot.ConflictQuery) []iot.ConflictSummary {
-	r.t.Helper()
-	l, err := r.Conflicts(r.t.Context(), q)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return l
-}
 
 func TestNoConflictIsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -139,7 +44,7 @@ func TestDuelIsExplainedWhole(t *testing.T) {
 			c.Loser.RemoteAddress != home || c.Winner.RemoteAddress != office || c.Loser.BytesIn != 100 || c.Loser.TLS.Version != "TLS 1.3" {
 			t.Errorf("got %+v", c)
 		}
-		if e.Lost.PublishesUnacknowledged != 8 || !strings.Contains(e.Summary, home) || e.RunnerUp == nil || e.Advice.Fix == "" {
+		if e.Lost.PublishesUnacknowledged != 8 || e.Lost.C2DReleased != 12 || c.Released != 3 || !strings.Contains(e.Summary, home) || e.RunnerUp == nil || e.Advice.Fix == "" {
 			t.Errorf("got lost %+v, summary %q, runner-up %+v", e.Lost, e.Summary, e.RunnerUp)
 		}
 		b, err := json.Marshal(e.Masked())
@@ -175,7 +80,7 @@ func TestAfterlifeMayComeBeforeItsDisplacement(t *testing.T) {
 		r := newRig(t, storetest.New())
 		defer r.close()
 		r.connect(dev1, node(1, home))
-		r.Afterlife(r.conns, reset().Afterlife)
+		r.word(dev1, fmt.Sprint("1.", r.conns), reset())
 		time.Sleep(time.Second)
 		r.connect(dev1, node(2, home))
 		if e := r.explain(dev1, time.Time{}); e.Verdict != iot.VerdictRestart || e.Conflicts[0].Afterlife != "reset" {
@@ -191,7 +96,7 @@ func TestStoriesOutliveTheHub(t *testing.T) {
 		r.duel(dev1, 50, time.Second)
 		module := iot.Identity{Device: "dev1", Module: "m"}
 		r.connect(module, node(1, home))
-		r.Afterlife(r.connect(module, node(1, home)), silent().Afterlife)
+		r.word(module, r.connect(module, node(1, home)), silent())
 		want, wantModule, list := r.explain(dev1, time.Time{}), r.explain(module, time.Time{}), r.list(iot.ConflictQuery{})
 		r.close()
 
@@ -207,22 +112,26 @@ func TestStoriesOutliveTheHub(t *testing.T) {
 				t.Errorf("%s (-before +after):\n%s", id, diff)
 			}
 		}
-		if len(again.stories) != 0 {
-			t.Errorf("told again of %d stories", len(again.stories))
+		time.Sleep(tellWithin)
+		if again.lines.Len() != 0 {
+			t.Errorf("told again: %s", again.lines.String())
 		}
 	})
+}
+
+// refuseWrites is a full store.
+func refuseWrites(op storetest.Op) error {
+	if op == storetest.RecordsApply {
+		return store.ErrFull
+	}
+	return nil
 }
 
 func TestWritesAreRetriedUntilTheStoreTakesThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := storetest.New()
 		r := newRig(t, engine)
-		engine.Fail(func(op storetest.Op) error {
-			if op == storetest.RecordsApply {
-				return store.ErrFull
-			}
-			return nil
-		})
+		engine.Fail(refuseWrites)
 		r.duel(dev1, 5, time.Second)
 		engine.Fail(nil)
 		time.Sleep(3 * time.Second)
@@ -268,8 +177,8 @@ func TestOneStoryPerDuelIsTold(t *testing.T) {
 			t.Errorf("got %s, %d conflicts, clients %+v", e.Verdict, len(e.Conflicts), e.Clients)
 		}
 		r.close()
-		if len(r.stories) != 1 {
-			t.Errorf("told of %d stories", len(r.stories))
+		if got := strings.Count(r.lines.String(), "displace each other"); got != 1 {
+			t.Errorf("the log tells of %d stories:\n%s", got, r.lines.String())
 		}
 		records, size := 0, 0
 		err := r.engine.Records().Scan(t.Context(), "diag/", "", func(rec store.Record) bool {
@@ -311,7 +220,7 @@ func TestConflictsAreFilteredAndSorted(t *testing.T) {
 		quiet := iot.Identity{Device: "quiet"}
 		r.connect(quiet, node(1, home))
 		time.Sleep(5 * time.Minute)
-		r.Afterlife(r.connect(quiet, node(1, home)), silent().Afterlife)
+		r.word(quiet, r.connect(quiet, node(1, home)), silent())
 		names := func(q iot.ConflictQuery) (l []string) {
 			for _, s := range r.list(q) {
 				l = append(l, s.DeviceID)
@@ -346,7 +255,7 @@ func TestExplainAsOfATime(t *testing.T) {
 		r.duel(dev1, 4, time.Second)
 		duelled := time.Now()
 		time.Sleep(24 * time.Hour)
-		r.Afterlife(r.connect(dev1, node(9, office)), silent().Afterlife)
+		r.word(dev1, r.connect(dev1, node(9, office)), silent())
 		if got := r.explain(dev1, begin).Verdict; got != iot.VerdictNone {
 			t.Errorf("before the first displacement: got %s", got)
 		}
@@ -368,7 +277,7 @@ func TestExplainInsideAStory(t *testing.T) {
 		defer r.close()
 		r.connect(dev1, node(1, home))
 		time.Sleep(10 * time.Minute)
-		r.Afterlife(r.connect(dev1, node(1, home)), silent().Afterlife)
+		r.word(dev1, r.connect(dev1, node(1, home)), silent())
 		at := time.Now()
 		time.Sleep(time.Minute)
 		r.duel(dev1, 6, time.Second)
@@ -378,6 +287,53 @@ func TestExplainInsideAStory(t *testing.T) {
 		if e := r.explain(dev1, time.Time{}); e.Verdict != iot.VerdictTwoClients {
 			t.Errorf("now: got %s", e.Verdict)
 		}
+	})
+}
+
+// TestExplainInsideALongStory: how a duel began is seen for good; of a time of which no
+// displacement is kept, what is known is said, and never that there was none.
+func TestExplainInsideALongStory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := storetest.New()
+		r := newRig(t, engine)
+		begin := time.Now()
+		r.duel(dev1, 401, time.Second)
+		check := func(r *rig) {
+			t.Helper()
+			for _, c := range []struct {
+				after     time.Duration
+				conflicts int
+				first     uint64
+				last      uint64
+				verdict   iot.Verdict
+				summary   string
+			}{
+				{500 * time.Millisecond, 0, 0, 0, iot.VerdictNone, "was displaced"},
+				{1500 * time.Millisecond, 1, 1, 1, iot.VerdictUndecided, "the evidence does not say"},
+				{6500 * time.Millisecond, 6, 1, 6, iot.VerdictTwoClients, "6 displacements in 5s"},
+				{100 * time.Second, 8, 1, 8, iot.VerdictTwoClients, "8 displacements and more since"},
+				{399500 * time.Millisecond, 31, 1, 399, iot.VerdictTwoClients, "399 displacements in"},
+				{time.Hour, 32, 1, 400, iot.VerdictTwoClients, "400 displacements in"},
+			} {
+				e := r.explain(dev1, begin.Add(c.after))
+				if e.Verdict != c.verdict || len(e.Conflicts) != c.conflicts || !strings.Contains(e.Summary, c.summary) {
+					t.Errorf("after %v: %s, %d conflicts, %q", c.after, e.Verdict, len(e.Conflicts), e.Summary)
+					continue
+				}
+				if c.conflicts > 0 && (e.Conflicts[0].Number != c.first || e.Conflicts[c.conflicts-1].Number != c.last) {
+					t.Errorf("after %v: from number %d to %d", c.after, e.Conflicts[0].Number, e.Conflicts[c.conflicts-1].Number)
+				}
+				between := slices.ContainsFunc(e.Missing, func(s string) bool { return strings.Contains(s, "only counts are kept") })
+				if between != (c.last >= 8 && c.after > 9*time.Second) {
+					t.Errorf("after %v: missing %q", c.after, e.Missing)
+				}
+			}
+		}
+		check(r)
+		r.close()
+		again := newRig(t, engine.Restart())
+		defer again.close()
+		check(again)
 	})
 }
 
@@ -413,7 +369,7 @@ func TestRootCauseIsNamed(t *testing.T) {
 				r.connect(dev1, node(1, home))
 				c.before(r)
 				time.Sleep(c.gap)
-				r.Afterlife(r.connect(dev1, node(1, home)), silent().Afterlife)
+				r.word(dev1, r.connect(dev1, node(1, home)), silent())
 				e := r.explain(dev1, time.Time{})
 				named := strings.Contains(e.Summary, "It may have begun with this")
 				if named != (c.want != "") || !strings.Contains(e.Summary, c.want) {
@@ -424,13 +380,18 @@ func TestRootCauseIsNamed(t *testing.T) {
 	}
 	t.Run("hub restart", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, storetest.New(), func(c *Config) { c.Started = time.Now() })
-			defer r.close()
-			r.connect(dev1, node(1, home))
-			time.Sleep(20 * time.Second)
-			r.connect(dev1, node(1, home))
-			if e := r.explain(dev1, time.Time{}); !strings.Contains(e.Summary, "the hub started") {
-				t.Errorf("got %q", e.Summary)
+			engine := storetest.New()
+			for _, want := range []bool{false, true} { // at its first start nobody was connected
+				r := newRig(t, engine, func(c *Config) { c.Started = time.Now() })
+				id := iot.Identity{Device: fmt.Sprint("again ", want)}
+				r.connect(id, node(1, home))
+				time.Sleep(20 * time.Second)
+				r.connect(id, node(1, home))
+				if e := r.explain(id, time.Time{}); strings.Contains(e.Summary, "the hub started") != want {
+					t.Errorf("got %q", e.Summary)
+				}
+				r.close()
+				engine = engine.Restart()
 			}
 		})
 	})
@@ -445,12 +406,10 @@ func TestIrrelevantEventsDoNotMatter(t *testing.T) {
 				for k := range turn * 3 { // others connect, end, duel and are refused meanwhile
 					other := iot.Identity{Device: fmt.Sprint("other", (k*7+turn)%5)}
 					r.connect(other, node(uint64(k), home))
-					r.Afterlife(uint64(k), silent().Afterlife)
+					r.word(other, fmt.Sprint("1.", k), silent())
 					r.Refused(device.Hello{Identity: other}, fault.New(fault.IotHubUnauthorized, "x", "no"), time.Now())
 				}
-				if loser := r.connect(dev1, []actor{node(1, home), node(9, office)}[i%2]); loser != 0 {
-					r.Afterlife(loser, prompt().Afterlife)
-				}
+				r.word(dev1, r.connect(dev1, []actor{node(1, home), node(9, office)}[i%2]), prompt())
 				time.Sleep(time.Second)
 			}
 			e := r.explain(dev1, time.Time{})

@@ -19,9 +19,17 @@ func (c *clerk) entry(id iot.Identity) *entry {
 		return el.Value.(*entry)
 	}
 	e := &entry{identity: id}
-	c.entries[id] = c.touched.PushBack(e)
+	c.keep(e)
 	c.warm(e, &story{number: 1})
 	return e
+}
+
+// keep adds an entry.
+func (c *clerk) keep(e *entry) {
+	c.entries[e.identity] = c.touched.PushBack(e)
+	if e.identity.IsModule() {
+		c.modules[e.identity.Device]++
+	}
 }
 
 // story gives an entry's story, from the store if need be. After an error the entry is
@@ -80,7 +88,8 @@ func (c *clerk) shed() {
 	}
 	for el := c.hot.Front(); el != nil && (c.hot.Len() > maxHot || c.kept > maxHotConflicts); {
 		e, next := el.Value.(*entry), el.Next()
-		if _, restive := c.restive[e.identity]; !restive && !e.hot.dirty {
+		_, restive := c.restive[e.identity]
+		if _, untold := c.untold[e.identity]; !restive && !untold && !e.hot.dirty {
 			c.cool(e)
 		}
 		el = next
@@ -94,7 +103,13 @@ func (c *clerk) drop(id iot.Identity) {
 	c.touched.Remove(el)
 	delete(c.entries, id)
 	delete(c.restive, id)
+	delete(c.untold, id)
 	delete(c.dirty, id)
+	if id.IsModule() {
+		if c.modules[id.Device]--; c.modules[id.Device] == 0 {
+			delete(c.modules, id.Device)
+		}
+	}
 	c.behind.add(erase(id))
 }
 
@@ -112,6 +127,8 @@ func (c *clerk) archive(e *entry, s *story) {
 	}
 	c.kept -= len(s.history.Kept)
 	*s = story{number: s.number + 1}
+	e.summary.Verdict = "" // it has come to none yet
+	delete(c.untold, e.identity)
 }
 
 // past explains an earlier story.
@@ -158,7 +175,7 @@ func (c *clerk) gather() {
 		}
 		e := el.Value.(*entry)
 		if !e.hot.fresh {
-			e.judge()
+			e.judge(time.Now())
 		}
 		writes, err := e.writes()
 		if err != nil {

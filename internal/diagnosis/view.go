@@ -5,26 +5,29 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/berth-iot/berth/internal/device"
 )
 
 // view is a story seen from the displacement in question: what the rules look at.
 // Each finder gives what it observed, or "" if its signal is absent.
 type view struct {
-	story *History
-	d     *Displacement // of story.Kept
+	story  *History
+	recent []Displacement // of story.Kept
+	d      *Displacement  // of recent
 }
 
-// last gives the most recent displacement kept that is so, or nil.
+// last gives the most recent recent displacement that is so, or nil.
 func (v view) last(so func(*Displacement) bool) *Displacement {
-	for i := len(v.story.Kept) - 1; i >= 0; i-- {
-		if so(&v.story.Kept[i]) {
-			return &v.story.Kept[i]
+	for i := len(v.recent) - 1; i >= 0; i-- {
+		if so(&v.recent[i]) {
+			return &v.recent[i]
 		}
 	}
 	return nil
 }
 
-// at gives the time of the most recent displacement kept that is so, or of the story's
+// at gives the time of the most recent recent displacement that is so, or of the story's
 // last one.
 func (v view) at(so func(*Displacement) bool) time.Time {
 	if d := v.last(so); d != nil {
@@ -58,7 +61,7 @@ func (v view) independent() (string, time.Time) {
 	if d := v.last(twofold); d != nil {
 		var in []string
 		for _, dim := range d.Returns.list() {
-			if dim != DimAddress && dim != DimClean {
+			if slices.ContainsFunc(groups(), func(g Dims) bool { return g.has(dim) }) {
 				in = append(in, dim.String())
 			}
 		}
@@ -67,10 +70,10 @@ func (v view) independent() (string, time.Time) {
 	return "the clients that alternate differ in " + what + " at once, " + times(v.story.Twofold), v.at(twofold)
 }
 
-// alive counts the displacements kept by what they showed of the losers.
+// alive counts the recent displacements by what they showed of the losers.
 func (v view) alive() (prompt, gone int) {
-	for i := range v.story.Kept {
-		switch v.story.Kept[i].reaction() {
+	for i := range v.recent {
+		switch v.recent[i].reaction() {
 		case reactionPrompt:
 			prompt++
 		case reactionSilent, reactionReset:
@@ -86,7 +89,7 @@ func (v view) bothAlive() (string, time.Time) {
 	if prompt < 2 || prompt <= gone {
 		return "", time.Time{}
 	}
-	return fmt.Sprintf("%d of the last %d displaced connections answered the hub's close at once", prompt, len(v.story.Kept)), v.at(isPrompt)
+	return fmt.Sprintf("%d of the last %d displaced connections answered at once when they were told", prompt, len(v.recent)), v.at(isPrompt)
 }
 
 func (v view) losersGone() (string, time.Time) {
@@ -94,40 +97,60 @@ func (v view) losersGone() (string, time.Time) {
 	if gone == 0 || gone < prompt {
 		return "", time.Time{}
 	}
-	return fmt.Sprintf("%d of the last %d displaced connections were silent or reset", gone, len(v.story.Kept)),
+	return fmt.Sprintf("%d of the last %d displaced connections were silent or reset", gone, len(v.recent)),
 		v.at(func(d *Displacement) bool { r := d.reaction(); return r == reactionSilent || r == reactionReset })
 }
 
 func isPrompt(d *Displacement) bool { return d.reaction() == reactionPrompt }
 
-// dialsBack looks for the longest run of displacements of live connections, each
-// dialled at once after the one before.
+// dialsBack looks for the longest run of displacements of live connections, each by a
+// client that set out at once after the one before.
 func (v view) dialsBack() (string, time.Time) {
 	longest, run := 0, 0
+	var slowest, slow time.Duration
 	var at time.Time
-	for i := 1; i < len(v.story.Kept); i++ {
-		before, d := &v.story.Kept[i-1], &v.story.Kept[i]
-		wait := d.Winner.Opened.Sub(before.At)
-		if !isPrompt(before) || !isPrompt(d) || before.meant() || wait < 0 || wait > returnWithin {
-			run = 0
+	for i := 1; i < len(v.recent); i++ {
+		before, d := &v.recent[i-1], &v.recent[i]
+		if !isPrompt(before) || !isPrompt(d) || before.meant() || !d.answers(before) {
+			run, slow = 0, 0
 			continue
 		}
+		slow = max(slow, d.Winner.dialled().Sub(before.At))
 		if run++; run >= longest {
-			longest, at = run, d.At
+			longest, slowest, at = run, slow, d.At
 		}
 	}
 	if longest < returnsAtLeast {
 		return "", time.Time{}
 	}
-	return fmt.Sprintf("%d times in a row a live connection was displaced within %s of the displacement before",
-		longest, span(returnWithin)), at
+	return fmt.Sprintf("%d times in a row a live connection was displaced by one that set out within %s of the displacement before",
+		longest, span(max(slowest, time.Millisecond))), at
+}
+
+func (v view) setupReturns() (string, time.Time) {
+	setup := software() | dims(DimKey, DimThumbprint, DimTransport)
+	var in []string
+	for _, dim := range setup.list() {
+		if n := v.story.Returns[dim]; n > 0 {
+			in = append(in, fmt.Sprintf("%s (%s)", dim, times(n)))
+		}
+	}
+	if len(in) == 0 {
+		return "", time.Time{}
+	}
+	return "what comes back after it had been displaced differs in " + join(in),
+		v.at(func(d *Displacement) bool { return d.Returns&setup != 0 })
 }
 
 func (v view) openedTogether() (string, time.Time) {
 	if !v.story.Together || len(v.unmeant()) == 0 {
 		return "", time.Time{}
 	}
-	return "the first two connections, of one software and address, were opened within " + span(v.story.Gap), v.story.Since
+	when := "before the first one stood"
+	if v.story.Gap >= 0 {
+		when = span(v.story.Gap) + " after the first one stood"
+	}
+	return "the second connection, of the same software and address, set out " + when, v.story.Since
 }
 
 func (v view) addressReturns() (string, time.Time) {
@@ -142,12 +165,12 @@ func (v view) addressReturns() (string, time.Time) {
 // meant reports whether a displacement looks like one that its client intended.
 func (d *Displacement) meant() bool { return d.farewell() || d.renewed() && d.due() }
 
-// unmeant gives the displacements kept whose loser was live and, as far as one can see,
+// unmeant gives the recent displacements whose loser was live and, as far as one can see,
 // not left by its client on purpose.
 func (v view) unmeant() []*Displacement {
 	var list []*Displacement
-	for i := range v.story.Kept {
-		if d := &v.story.Kept[i]; isPrompt(d) && !d.meant() {
+	for i := range v.recent {
+		if d := &v.recent[i]; isPrompt(d) && !d.meant() {
 			list = append(list, d)
 		}
 	}
@@ -173,7 +196,7 @@ func (v view) sharedLineage() (string, time.Time) {
 }
 
 func (v view) tokenTwice() (string, time.Time) {
-	list := prevail(v.unmeant(), func(d *Displacement) bool { return d.sameToken() && d.sameAddress() && v.story.keeps(d.Loser.Token) })
+	list := prevail(v.unmeant(), func(d *Displacement) bool { return d.sameToken() && d.sameAddress() && v.story.keeps(&d.Loser) })
 	for i := len(list) - 1; i > 0; i-- {
 		if list[i].At.Sub(list[i-1].At) <= repeatedWithin {
 			return "live connections from one address displaced each other with the very same token", list[i].At
@@ -186,7 +209,7 @@ func (v view) twinTokens() (string, time.Time) {
 	list := prevail(v.unmeant(), func(d *Displacement) bool {
 		return d.Differ.has(DimToken) && d.sameAddress() && d.sameSoftware() &&
 			d.Winner.Expires.Sub(d.Loser.Expires).Abs() <= twinTokens &&
-			(v.story.keeps(d.Loser.Token) || v.story.keeps(d.Winner.Token))
+			(v.story.keeps(&d.Loser) || v.story.keeps(&d.Winner))
 	})
 	if len(list) < 2 {
 		return "", time.Time{}
@@ -213,6 +236,9 @@ func (v view) late() (string, time.Time) {
 	if v.d.reaction() != reactionLate {
 		return "", time.Time{}
 	}
+	if v.d.Afterlife.Kind == device.AfterlifeSilent {
+		return "the displaced links were not answered for in " + span(v.d.Afterlife.After) + ", though their connection is live", v.d.At
+	}
 	return "the displaced connection answered only after " + span(v.d.Afterlife.After) + ", or over a connection that had stalled", v.d.At
 }
 
@@ -226,6 +252,9 @@ func (v view) unobserved() (string, time.Time) {
 func (v view) liveLoser() (string, time.Time) {
 	if v.d.reaction() != reactionPrompt {
 		return "", time.Time{}
+	}
+	if v.d.Loser.amqp() {
+		return "the hub's detach was answered within " + span(v.d.Afterlife.After), v.d.At
 	}
 	return "the displaced connection answered the hub's close within " + span(v.d.Afterlife.After), v.d.At
 }
@@ -251,7 +280,7 @@ func (v view) quiet() (string, time.Time) {
 		return "", time.Time{}
 	}
 	text := "nothing had come from it for " + span(v.d.silence())
-	if v.d.Loser.KeepAlive > 0 {
+	if v.d.Loser.KeepAlive > 0 && !v.d.Loser.amqp() {
 		text += ", its keep-alive being " + span(v.d.Loser.KeepAlive)
 	}
 	return text, v.d.At
@@ -300,6 +329,12 @@ func (v view) sameSoftware() (string, time.Time) {
 	if !v.d.sameSoftware() {
 		return "", time.Time{}
 	}
+	switch {
+	case v.d.Loser.ClientType == "" || v.d.Winner.ClientType == "":
+		return "as far as both sides show it, their software is the same", v.d.At
+	case v.d.Loser.amqp() != v.d.Winner.amqp():
+		return "both sides name the same software; over two protocols no more of it can be compared", v.d.At
+	}
 	return "client type, TLS hello and keep-alive are the same on both sides", v.d.At
 }
 
@@ -308,10 +343,8 @@ func (v view) newSoftware() (string, time.Time) {
 		return "", time.Time{}
 	}
 	var in []string
-	for _, dim := range []Dimension{DimType, DimHello, DimKeepAlive} {
-		if v.d.Differ.has(dim) {
-			in = append(in, dim.String())
-		}
+	for _, dim := range (v.d.Differ & software()).list() {
+		in = append(in, dim.String())
 	}
 	return "the newcomer differs in " + join(in), v.d.At
 }
@@ -384,14 +417,15 @@ func (v view) missing() []string {
 		}
 	}
 	d := v.d
-	newest := &v.story.Kept[len(v.story.Kept)-1]
+	newest := &v.recent[len(v.recent)-1]
 	add(newest.Afterlife == nil, "how the displaced connection reacts: that is known within six seconds")
 	add(d.reaction() == reactionUnknown, "how the displaced connection reacted: it was not watched to the end")
 	add(d.Loser.ClientType == "", "client type string of the older client")
 	add(d.Winner.ClientType == "", "client type string of the newer client")
 	add(d.Loser.Token != 0 && d.Winner.Token != 0 && d.Loser.TLS.Lineage == 0, "TLS session lineage of the older client")
 	add(!d.Loser.TCP.Known(), "the kernel's view of the older connection")
-	add(v.story.Count > uint64(len(v.story.Kept)), "the details of all but the most recent displacements: only counts are kept of them")
+	add(d.Loser.amqp() != d.Winner.amqp(), "how the software of both sides compares in detail: they speak different protocols")
+	add(v.story.More || v.story.Count > uint64(len(v.story.Kept)), "the details of the displacements between the first and the most recent ones: only counts are kept of them")
 	return list
 }
 

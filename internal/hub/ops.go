@@ -13,8 +13,11 @@ import (
 const tagKeep = ^uint64(0)
 
 // Do starts an operation. Operations of one session are performed in order, off the
-// transport's owner. See device.Session.
+// transport's owner; settlements wait for no other operation. See device.Session.
 func (s *session) Do(op device.Op) error {
+	if what, ok := op.What.(device.Settle); ok {
+		return s.settle(op.Tag, what)
+	}
 	if _, ok := op.What.(device.TwinReport); ok {
 		op.What = device.TwinReport{} // the patch is borrowed, and its answer does not need it
 	}
@@ -68,10 +71,23 @@ func (s *session) perform(what device.Operation) error {
 		return s.keep(slices.DeleteFunc(s.subscriptions(), func(sub device.Subscription) bool {
 			return slices.Contains(what.Filters, sub.Filter)
 		}))
+	case device.Renew:
+		return s.renew(what.Credential)
+	case device.Settle: // Do has done it
 	case device.TwinRead, device.TwinReport:
 		return fault.New(fault.GenericNotImplemented, "hub.twin", "this version of the hub keeps no twin properties")
 	}
 	return fault.New(fault.InvalidOperation, "hub.do", "unknown operation")
+}
+
+// renew lets the session live as long as another credential is good.
+func (s *session) renew(cred device.Credential) error {
+	proof, err := s.hub.keys.Authenticate(context.Background(), s.party.Identity, s.host, cred)
+	if err != nil {
+		return err
+	}
+	s.seat.Renew(proof.Expires)
+	return nil
 }
 
 // subscriptions gives a copy of the session's subscriptions.
@@ -98,6 +114,7 @@ func (s *session) keep(subs []device.Subscription) error {
 	s.mu.Lock()
 	s.subs = subs
 	s.mu.Unlock()
+	s.listen(subs)
 	return nil
 }
 
@@ -115,15 +132,17 @@ func merge(have, more []device.Subscription) []device.Subscription {
 	return have
 }
 
-// Take gives the results of finished operations. See device.Session.
+// Take gives the results of finished operations, then messages. See device.Session.
 func (s *session) Take(dst []device.Delivery, room device.Room) []device.Delivery {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := min(len(s.results), len(dst), max(room.Messages, 0))
-	copy(dst, s.results[:n])
-	s.results = s.results[n:]
-	if len(s.results) == 0 {
+	n := copy(dst, s.results)
+	if s.results = s.results[n:]; len(s.results) == 0 {
 		s.results = nil
+	}
+	inbox := s.inbox
+	s.mu.Unlock()
+	if inbox != nil {
+		n += inbox.Take(dst[n:], room)
 	}
 	return dst[:n]
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/berth-iot/berth/internal/c2d"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
@@ -22,6 +23,7 @@ type session struct {
 	seat   *presence.Seat
 	wake   func()
 	will   *iot.Raw // nil if none
+	host   string   // as the client wrote it
 
 	// owned by the transport's owner
 
@@ -36,11 +38,14 @@ type session struct {
 
 	// guarded by mu
 
-	mu      sync.Mutex
-	subs    []device.Subscription // as stored, or as they will be when the queue has run
-	queue   []device.Op
-	running bool // a goroutine is working the queue
-	results []device.Delivery
+	mu       sync.Mutex
+	subs     []device.Subscription // as stored, or as they will be when the queue has run
+	queue    []device.Op
+	running  bool // a goroutine is working the queue
+	results  []device.Delivery
+	inbox    *c2d.Consumer // nil: not subscribed to messages
+	settling int           // settlements without a result yet
+	fenced   bool          // there will be no inbox any more
 }
 
 // end is how a session ended.
@@ -61,7 +66,7 @@ func newSession(h *Hub, hello device.Hello, proof device.Proof, wake func()) *se
 			Identity: hello.Identity, Opened: h.now(), Clean: hello.Clean,
 			Client: hello.Client, Proof: proof, Conn: hello.Conn,
 		},
-		wake: wake,
+		wake: wake, host: hello.Host,
 	}
 	if hello.Will != nil {
 		w := *hello.Will
@@ -90,6 +95,7 @@ func (s *session) resume(ctx context.Context) error {
 	s.mu.Lock()
 	s.subs = append([]device.Subscription(nil), subs...)
 	s.mu.Unlock()
+	s.listen(subs)
 	if !present {
 		// From now on there is a session to come back to. The CONNACK need not wait: a
 		// session without subscriptions that a crash forgets is one nobody misses.
@@ -149,7 +155,7 @@ func (s *session) Afterlife(a device.Afterlife) {
 	e := s.ended.Load()
 	displaced := e != nil && e.ending.By != nil
 	if displaced && s.hub.afterlives != nil && !s.after.Swap(true) {
-		s.hub.afterlives.Afterlife(s.party.Conn.ID, a)
+		s.hub.afterlives.Afterlife(s.party.Identity, s.party.Epoch, a)
 	}
 }
 
@@ -172,6 +178,7 @@ func (s *session) finish(code fault.Code, reason string, by *device.Party, clean
 		s.writer.Fence(will)
 		e := &end{ending: device.Ending{
 			Party: s.party, At: s.hub.now(), Code: code, Reason: reason, By: by, Will: will != nil,
+			Released: uint64(s.deafen()),
 		}}
 		if by != nil && s.party.Conn.Kernel != nil {
 			e.ending.TCP = s.party.Conn.Kernel()
@@ -206,6 +213,8 @@ func goodbyeCode(why device.Goodbye) (fault.Code, string) {
 		return fault.GenericBadRequest, orElse(why.Detail, "the client broke the protocol")
 	case device.GoodbyeShutdown:
 		return fault.ConnectionForcefullyClosed, orElse(why.Detail, "the hub is stopping")
+	case device.GoodbyeExpired:
+		return fault.IotHubUnauthorized, orElse(why.Detail, "the shared access token expired")
 	case device.GoodbyeEnded:
 	}
 	return fault.ServerError, orElse(why.Detail, "the session ended")

@@ -21,7 +21,8 @@ type Script struct {
 	// Forget keeps counts of messages only, not their bytes.
 	Forget bool
 	// Answer gives the result of an operation within Do. Nil leaves it to Session.Finish,
-	// except that twin operations then end with GenericNotImplemented at once.
+	// except that then twin operations end with GenericNotImplemented, and settlements
+	// are performed, at once.
 	Answer func(device.Op) error
 	// Refuse makes Do return its error; nil accepts.
 	Refuse func(device.Op) error
@@ -30,7 +31,8 @@ type Script struct {
 }
 
 // Core is a device.Core in memory. A newcomer fences the earlier holder of its identity,
-// subscriptions of sessions that are not clean are kept.
+// subscriptions of sessions that are not clean are kept, and messages queued by Send wait
+// for whoever subscribes.
 type Core struct {
 	// fixed
 
@@ -41,6 +43,9 @@ type Core struct {
 	mu       sync.Mutex
 	live     map[iot.Identity]*Session
 	kept     map[iot.Identity][]device.Subscription
+	queues   map[iot.Identity][]*pending
+	sent     uint64 // messages queued, ever
+	locks    uint64 // locks given, ever
 	sessions []*Session
 	arrived  chan struct{} // closed and replaced with every session
 }
@@ -53,6 +58,7 @@ func NewCore(script Script) *Core {
 		script:  script,
 		live:    make(map[iot.Identity]*Session),
 		kept:    make(map[iot.Identity][]device.Subscription),
+		queues:  make(map[iot.Identity][]*pending),
 		arrived: make(chan struct{}),
 	}
 }
@@ -72,7 +78,8 @@ func (c *Core) Open(ctx context.Context, hello device.Hello, wake func()) (devic
 		delete(c.kept, hello.Identity)
 	}
 	subs, present := c.kept[hello.Identity]
-	s.resumed, s.present = slices.Clone(subs), present
+	s.resumed, s.present, s.subs = slices.Clone(subs), present, slices.Clone(subs)
+	c.releaseLocked(old)
 	if !hello.Clean && !present {
 		c.kept[hello.Identity] = []device.Subscription{}
 	}
@@ -113,25 +120,30 @@ func (c *Core) Opened() int {
 }
 
 // subscribe keeps subscriptions, those of the same filter replaced.
-func (c *Core) subscribe(id iot.Identity, subs []device.Subscription) {
+func (c *Core) subscribe(s *Session, subs []device.Subscription) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	kept, ok := c.kept[id]
-	if !ok {
-		return
-	}
 	for _, sub := range subs {
-		kept = slices.DeleteFunc(kept, func(k device.Subscription) bool { return k.Filter == sub.Filter })
-		kept = append(kept, sub)
+		s.subs = slices.DeleteFunc(s.subs, func(k device.Subscription) bool { return k.Filter == sub.Filter })
+		s.subs = append(s.subs, sub)
 	}
-	c.kept[id] = kept
+	c.keep(s)
 }
 
-func (c *Core) unsubscribe(id iot.Identity, filters []string) {
+func (c *Core) unsubscribe(s *Session, filters []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if kept, ok := c.kept[id]; ok {
-		c.kept[id] = slices.DeleteFunc(kept, func(k device.Subscription) bool { return slices.Contains(filters, k.Filter) })
+	s.subs = slices.DeleteFunc(s.subs, func(k device.Subscription) bool { return slices.Contains(filters, k.Filter) })
+	if !s.listens() {
+		c.releaseLocked(s)
+	}
+	c.keep(s)
+}
+
+// keep stores what s is subscribed to; mu is held.
+func (c *Core) keep(s *Session) {
+	if _, ok := c.kept[s.Hello.Identity]; ok {
+		c.kept[s.Hello.Identity] = slices.Clone(s.subs)
 	}
 }
 
@@ -139,6 +151,7 @@ func (c *Core) unsubscribe(id iot.Identity, filters []string) {
 func (c *Core) gone(s *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.releaseLocked(s)
 	if c.live[s.Hello.Identity] == s {
 		delete(c.live, s.Hello.Identity)
 	}

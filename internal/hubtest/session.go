@@ -21,6 +21,10 @@ type Session struct {
 	resumed []device.Subscription
 	present bool
 
+	// guarded by core.mu
+
+	subs []device.Subscription
+
 	// guarded by mu
 
 	mu       sync.Mutex
@@ -109,7 +113,12 @@ func (s *Session) Do(op device.Op) error {
 	s.ops = append(s.ops, op)
 	s.touch()
 	s.mu.Unlock()
-	switch op.What.(type) {
+	switch what := op.What.(type) {
+	case device.Settle:
+		if s.core.script.Answer == nil {
+			s.Finish(op.Tag, s.core.settle(s, what))
+			return nil
+		}
 	case device.TwinRead, device.TwinReport:
 		if s.core.script.Answer == nil {
 			s.Finish(op.Tag, fault.New(fault.GenericNotImplemented, "hubtest.twin", "twins are not implemented"))
@@ -124,12 +133,28 @@ func (s *Session) Do(op device.Op) error {
 }
 
 // Take implements device.Session.
-func (s *Session) Take(dst []device.Delivery, _ device.Room) []device.Delivery {
+func (s *Session) Take(dst []device.Delivery, room device.Room) []device.Delivery {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	n := copy(dst, s.results)
 	s.results = slices.Delete(s.results, 0, n)
+	ended := s.err != nil
+	s.mu.Unlock()
+	if !ended && s.Listens() {
+		n += s.core.take(s, dst[n:], room)
+	}
 	return dst[:n]
+}
+
+// Listens reports whether the session is subscribed to cloud-to-device messages.
+func (s *Session) Listens() bool {
+	s.core.mu.Lock()
+	defer s.core.mu.Unlock()
+	return s.listens()
+}
+
+// listens is Listens; core.mu is held.
+func (s *Session) listens() bool {
+	return slices.ContainsFunc(s.subs, func(sub device.Subscription) bool { return sub.To.Messages() })
 }
 
 // Err implements device.Session.
@@ -197,10 +222,10 @@ func (s *Session) Finish(tag uint64, err error) {
 	if err == nil {
 		switch what := what.(type) {
 		case device.Subscribe:
-			s.core.subscribe(s.Hello.Identity, what.Subs)
+			s.core.subscribe(s, what.Subs)
 		case device.Unsubscribe:
-			s.core.unsubscribe(s.Hello.Identity, what.Filters)
-		case device.TwinRead, device.TwinReport, nil:
+			s.core.unsubscribe(s, what.Filters)
+		case device.TwinRead, device.TwinReport, device.Settle, nil:
 		}
 	}
 	s.mu.Lock()

@@ -157,7 +157,7 @@ func FuzzBag(f *testing.F) {
 	f.Fuzz(func(t *testing.T, bag []byte) {
 		err := ScanBag(bag)
 		e := Event{Raw: Raw{Source: SourceBag, Props: bag}, Stamp: Stamp{Identity: Identity{Device: "d"}}}
-		v, parseErr := NewEventJSON(e) // also of what the scan refused: a reader never breaks
+		v, parseErr := shown(e) // also of what the scan refused: a reader never breaks
 		if parseErr != nil {
 			t.Fatal(parseErr)
 		}

@@ -3,6 +3,7 @@ package iot
 // Conflict is one displacement: a connection ended because another one spoke for the
 // same identity.
 type Conflict struct {
+	Number uint64 `json:"number"` // in its story, from 1 on; those between that are missing are only counted
 	At     Moment `json:"at"`
 	Code   int    `json:"code"` // 400027 MQTT, 409002 AMQP: the loser's
 	Reason string `json:"reason,omitempty"`
@@ -18,6 +19,7 @@ type Conflict struct {
 	// Unobserved: nobody watched the loser to the end; "silent" then says little.
 	Unobserved bool   `json:"unobserved,omitempty"`
 	Unacked    uint64 `json:"publishesUnacknowledged"`
+	Released   uint64 `json:"c2dReleased,omitempty"` // cloud-to-device messages that went back to their queue
 }
 
 // Masked is the conflict with its addresses masked.

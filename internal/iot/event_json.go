@@ -24,10 +24,8 @@ type EventJSON struct {
 	BodyBase64            *string            `json:"bodyBase64,omitempty"`  // of a body that is not UTF-8
 }
 
-// NewEventJSON parses an event for showing. Like ParseEvent it gives what can be
-// given beside an error.
-func NewEventJSON(e Event) (EventJSON, error) {
-	m, err := ParseEvent(e)
+// NewEventJSON shows an event whose properties are parsed.
+func NewEventJSON(e Event, m Message) EventJSON {
 	v := EventJSON{
 		Partition:             e.Partition,
 		SequenceNumber:        e.Sequence,
@@ -50,7 +48,7 @@ func NewEventJSON(e Event) (EventJSON, error) {
 		}
 	}
 	v.setBody(m)
-	return v, err
+	return v
 }
 
 // setBody chooses how the body is shown.

@@ -21,7 +21,7 @@ type Explanation struct {
 	Evidence    []Evidence          `json:"evidence"`
 	Missing     []string            `json:"missing"`
 	Clients     []ExplanationClient `json:"clients"`
-	Conflicts   []Conflict          `json:"conflicts"` // oldest first, the most recent ones
+	Conflicts   []Conflict          `json:"conflicts"` // oldest first: the first ones of the story and the most recent
 	Lost        ExplanationLoss     `json:"lost"`
 	Advice      Advice              `json:"advice"`
 }

@@ -86,7 +86,7 @@ func FuzzHeaders(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e := Event{Raw: Raw{Source: SourceHeaders, Props: b}, Stamp: Stamp{Identity: Identity{Device: "d"}}}
-		v, err := NewEventJSON(e)
+		v, err := shown(e)
 		if err != nil || v.SystemProperties[ConnectionDeviceID] != "d" {
 			t.Fatalf("%q: %v, %v", b, v.SystemProperties, err)
 		}

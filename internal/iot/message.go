@@ -20,31 +20,44 @@ type Message struct {
 	Body        []byte // as the Event's
 }
 
-// ParseEvent parses the properties of an event and adds what the hub knows of it:
-// who sent it and how that was proved, when it was enqueued, its source, and the
-// will and retain marks. What a client said of any of these is dropped. An error
-// means that the encoding is not known; the Message still has the hub's properties.
-func ParseEvent(e Event) (Message, error) {
-	system := propSet{list: make(Properties, 0, indexFrom)}
-	var application propSet
-	var err error
-	switch e.Raw.Source {
+// Properties parses what the sender said of a message in a bag or in headers; the
+// marks of the transport are among the application's. An error means that the
+// encoding is another one.
+func (m Raw) Properties() (system, application Properties, err error) {
+	sys := propSet{list: make(Properties, 0, indexFrom)}
+	var app propSet
+	switch m.Source {
 	case SourceBag:
-		parseBag(string(e.Raw.Props), &system, &application)
+		parseBag(string(m.Props), &sys, &app)
 	case SourceHeaders:
-		parseHeaders(string(e.Raw.Props), &system, &application)
+		parseHeaders(string(m.Props), &sys, &app)
+	case SourceAMQP:
+		fallthrough
 	default:
-		err = fmt.Errorf("property encoding %d is not known", e.Raw.Source)
+		err = fmt.Errorf("property encoding %d is not known here", m.Source)
 	}
-	if e.Raw.Flags&RawRetain != 0 {
-		application.set(Property{Name: retainProperty, Value: "true"})
+	if m.Flags&RawRetain != 0 {
+		app.set(Property{Name: retainProperty, Value: "true"})
 	}
-	if e.Raw.Flags&RawWill != 0 {
-		application.set(Property{Name: willProperty, Value: "Will"})
+	if m.Flags&RawWill != 0 {
+		app.set(Property{Name: willProperty, Value: "Will"})
 	}
-	m := Message{System: system.list, Application: application.list, Body: e.Raw.Body}
+	return sys.list, app.list, err
+}
+
+// ParseEvent parses an event whose properties are a bag or headers; package event
+// parses every encoding. Beside an error the Message still has the hub's properties.
+func ParseEvent(e Event) (Message, error) {
+	system, application, err := e.Raw.Properties()
+	return NewMessage(e, system, application), err
+}
+
+// NewMessage completes what the sender said of an event with what the hub knows of
+// it: who sent it and how that was proved, when it was enqueued, and its source.
+func NewMessage(e Event, system, application Properties) Message {
+	m := Message{System: system, Application: application, Body: e.Raw.Body}
 	m.stamp(e)
-	return m, err
+	return m
 }
 
 // stamp appends the properties that the hub alone writes, in Azure's order.

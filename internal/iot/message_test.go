@@ -88,7 +88,7 @@ func TestEventJSONShowsTheBodyAsItCan(t *testing.T) {
 	} {
 		e := event(tc.props, tc.body, 0)
 		e.Stamp.ModelID, e.Stamp.Identity.Module = "", ""
-		v, err := NewEventJSON(e)
+		v, err := shown(e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestEventJSONShowsTheBodyAsItCan(t *testing.T) {
 }
 
 func TestEventJSONKeepsNullAndEmptyApart(t *testing.T) {
-	v, err := NewEventJSON(event("null&empty=&k=v", "", 0))
+	v, err := shown(event("null&empty=&k=v", "", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,4 +135,10 @@ func TestEscapeAndUnescape(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
+}
+
+// shown parses an event and shows it.
+func shown(e Event) (EventJSON, error) {
+	m, err := ParseEvent(e)
+	return NewEventJSON(e, m), err
 }

@@ -17,7 +17,8 @@ const (
 	SourceBag Source = 1
 	// SourceHeaders is HTTP headers: lines "lower-case-name: value\n".
 	SourceHeaders Source = 2
-	// SourceAMQP is the AMQP sections other than the body.
+	// SourceAMQP is the sections of an AMQP message that stood before the body, encoded
+	// as they came.
 	SourceAMQP Source = 3
 )
 
@@ -33,6 +34,9 @@ const (
 	// RawWill: the message is a connection's will; readers see the application
 	// property iothub-MessageType=Will.
 	RawWill
+	// RawSections: an AMQP message whose body is something else than one data section;
+	// Body then holds the sections of the body, encoded as they came.
+	RawSections
 )
 
 // Raw is a device-to-cloud message as it came: nothing parsed into a map, every

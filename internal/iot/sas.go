@@ -151,9 +151,19 @@ func sasMAC(key []byte, sr, se string) []byte {
 // 2.2): a '%' may also be part of an id. The words of the path match without regard to
 // case, ids exactly. A trailing api-version segment, which old tools sign, is ignored.
 func (s SAS) Covers(host func(string) bool, path string) bool {
+	return s.covers(host, path, false)
+}
+
+// CoversEntity is Covers for a path of the event endpoint, in which letter case means
+// nothing: Go clients sign it in lower case (amqp 7).
+func (s SAS) CoversEntity(host func(string) bool, path string) bool {
+	return s.covers(host, path, true)
+}
+
+func (s SAS) covers(host func(string) bool, path string, fold bool) bool {
 	resource := s.Resource
 	for range maxSASLayers + 1 {
-		if resourceCovers(resource, host, path) {
+		if resourceCovers(resource, host, path, fold) {
 			return true
 		}
 		next := Unescape(resource)
@@ -165,8 +175,60 @@ func (s SAS) Covers(host func(string) bool, path string) bool {
 	return false
 }
 
+// Identity gives the device or module that the token's resource names; false if it names
+// none of this hub. Host and the layers of encoding are as with Covers.
+func (s SAS) Identity(host func(string) bool) (Identity, bool) {
+	resource := s.Resource
+	for range maxSASLayers + 1 {
+		id, ok := resourceIdentity(resource)
+		path := "devices/" + id.Device
+		if id.IsModule() {
+			path += "/modules/" + id.Module
+		}
+		if ok && s.Covers(host, path) {
+			return id, true
+		}
+		next := Unescape(resource)
+		if next == resource {
+			break
+		}
+		resource = next
+	}
+	return Identity{}, false
+}
+
+// resourceIdentity reads host/devices/D[/modules/M].
+func resourceIdentity(resource string) (Identity, bool) {
+	_, path, _ := strings.Cut(withoutScheme(resource), "/")
+	segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	if len(segments) > 0 && isAPIVersion(segments[len(segments)-1]) {
+		segments = segments[:len(segments)-1]
+	}
+	var id Identity
+	switch {
+	case len(segments) == 2 && strings.EqualFold(segments[0], "devices"):
+		id.Device = segments[1]
+	case len(segments) == 4 && strings.EqualFold(segments[0], "devices") && strings.EqualFold(segments[2], "modules"):
+		id.Device, id.Module = segments[1], segments[3]
+		if !ValidID(id.Module) {
+			return Identity{}, false
+		}
+	}
+	return id, ValidID(id.Device)
+}
+
+// withoutScheme cuts the scheme off a resource that is a URI: clients of the event
+// endpoint sign such (amqp 2).
+func withoutScheme(resource string) string {
+	if scheme, rest, ok := strings.Cut(resource, "://"); ok && !strings.Contains(scheme, "/") {
+		return rest
+	}
+	return resource
+}
+
 // resourceCovers compares one reading of a resource.
-func resourceCovers(resource string, host func(string) bool, path string) bool {
+func resourceCovers(resource string, host func(string) bool, path string, fold bool) bool {
+	resource = withoutScheme(resource)
 	name, rest, _ := strings.Cut(resource, "/")
 	name = strings.ToLower(name)
 	if bare, port, ok := strings.Cut(name, ":"); ok {
@@ -187,7 +249,7 @@ func resourceCovers(resource string, host func(string) bool, path string) bool {
 		got, rest, _ = strings.Cut(rest, "/")
 		want, path, _ = strings.Cut(path, "/")
 		word := i%2 == 0 // devices/D/modules/M: words and ids by turns
-		same := got == want || word && strings.EqualFold(got, want)
+		same := got == want || (word || fold) && strings.EqualFold(got, want)
 		if got == "" || !same {
 			return false
 		}

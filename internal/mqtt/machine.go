@@ -47,6 +47,8 @@ type scratch struct {
 	raws       []iot.Raw // a run of telemetry messages
 	marks      []mark    // the same, as the window will know them
 	size       int       // bytes of the run
+	topic      []byte    // of the latest telemetry message, borrowed from the input
+	bag        []byte    // its property bag, which is well formed
 	frames     int       // packets seen this turn
 	deliveries [takeAtOnce]device.Delivery
 }
@@ -92,6 +94,7 @@ func (m *machine) Turn(t *park.Turn) error {
 	}
 	err := m.consume(t, s)
 	s.emptyRun()
+	s.topic, s.bag = nil, nil
 	if m.window.n > m.window.stored {
 		m.acknowledge(t) // requests, which need not wait for a commit
 	}
@@ -217,16 +220,20 @@ func (m *machine) gather(s *scratch, f mqttwire.Frame, end int) (bool, error) {
 	if f.Type != mqttwire.TypePublish {
 		return false, nil
 	}
-	p, err := f.Publish()
+	p, again, err := f.PublishTo(s.topic)
 	if err != nil {
 		return false, err
 	}
 	if p.QoS == 2 {
 		return false, errQoS2
 	}
-	what, bag := m.own.read(p.Topic)
-	if what != telemetry {
-		return false, nil
+	bag := s.bag
+	if !again {
+		what, rest := m.own.read(p.Topic)
+		if what != telemetry {
+			return false, nil
+		}
+		bag = rest
 	}
 	raw := iot.Raw{Source: iot.SourceBag, Props: bag, Body: p.Payload}
 	if p.Retain {
@@ -239,8 +246,11 @@ func (m *machine) gather(s *scratch, f mqttwire.Frame, end int) (bool, error) {
 	if m.window.full(len(s.raws), s.size) {
 		return false, nil
 	}
-	if err := iot.ScanBag(bag); err != nil {
-		return false, err
+	if !again {
+		if err := iot.ScanBag(bag); err != nil {
+			return false, err
+		}
+		s.topic, s.bag = p.Topic, bag
 	}
 	s.raws = append(s.raws, raw)
 	s.marks = append(s.marks, mark{entry{id: p.ID, stored: true, size: uint32(size)}, end})

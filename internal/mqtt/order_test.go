@@ -35,6 +35,7 @@ func TestPubackOrder(t *testing.T) {
 		var in []byte
 		var sent, acked []uint16 // ids published, and acknowledged
 		var places []int         // how many messages must be durable before sent[i] is acknowledged
+		var bags []string        // of the messages
 		messages, committed := 0, 0
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		turn := func() {
@@ -74,6 +75,8 @@ func TestPubackOrder(t *testing.T) {
 					} else {
 						messages++
 						p.Payload = []byte{byte(messages)}
+						bags = append(bags, rapid.SampledFrom([]string{"", "a=b", "a=c", "x&y=z"}).Draw(t, "bag"))
+						p.Topic = append(p.Topic, bags[messages-1]...)
 					}
 					if rapid.Bool().Draw(t, "qos1") {
 						p.QoS, p.ID = 1, uint16(len(sent)%60_000+1)
@@ -107,8 +110,8 @@ func TestPubackOrder(t *testing.T) {
 			t.Fatalf("%d messages stored of %d", len(stored), messages)
 		}
 		for i, raw := range stored {
-			if raw.Body[0] != byte(i+1) {
-				t.Fatalf("message %d is %v", i, raw.Body)
+			if raw.Body[0] != byte(i+1) || string(raw.Props) != bags[i] {
+				t.Fatalf("message %d is %v with %q, want %q", i, raw.Body, raw.Props, bags[i])
 			}
 		}
 		if m.window.n != 0 || m.window.bytes != 0 || m.window.stored != 0 {

@@ -61,6 +61,40 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
+// FuzzPublishTo: whoever remembers a topic that he has had reads the next packet as if he
+// did not.
+func FuzzPublishTo(f *testing.F) {
+	one := Publish{Topic: []byte("devices/d/messages/events/a=b"), ID: 1, QoS: 1, Payload: []byte("x")}.Append(nil)
+	wild := Publish{Topic: []byte("devices/+/messages/events/"), ID: 2, QoS: 1}.Append(nil)
+	other := Publish{Topic: []byte("devices/d/messages/events/"), QoS: 0}.Append(nil)
+	for _, pair := range [][2][]byte{{one, one}, {one, other}, {one, wild}, {wild, wild}, {other, one[:len(one)-2]}} {
+		f.Add(pair[0], pair[1])
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		read := func(b []byte) (Frame, bool) {
+			frame, _, err := Split(b, fuzzLimit)
+			return frame, err == nil && frame.Type == TypePublish
+		}
+		a, ok := read(first)
+		b, also := read(second)
+		if !ok || !also {
+			return
+		}
+		known, err := a.Publish()
+		if err != nil {
+			return
+		}
+		want, wantErr := b.Publish()
+		got, again, err := b.PublishTo(known.Topic)
+		if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, wantErr) {
+			t.Errorf("%v, want %v: %s", err, wantErr, diff)
+		}
+		if err == nil && again != (string(known.Topic) == string(want.Topic)) {
+			t.Errorf("%q behind %q: again is %v", want.Topic, known.Topic, again)
+		}
+	})
+}
+
 func BenchmarkPublish(b *testing.B) {
 	in := Publish{Topic: []byte("devices/dev1/messages/events/%24.ct=application%2Fjson"), Payload: make([]byte, 256), ID: 7, QoS: 1}.Append(nil)
 	b.ReportAllocs()

@@ -1,6 +1,9 @@
 package mqttwire
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Publish carries one message.
 type Publish struct {
@@ -15,35 +18,44 @@ type Publish struct {
 // Publish reads the body of a PUBLISH. It allocates nothing: topic and payload are
 // borrowed from the frame.
 func (f Frame) Publish() (Publish, error) {
+	p, _, err := f.PublishTo(nil)
+	return p, err
+}
+
+// PublishTo is Publish for who has had a good topic before: again reports that this is the
+// same one, which is not checked a second time.
+func (f Frame) PublishTo(topic []byte) (p Publish, again bool, err error) {
 	b := f.Body
 	if len(b) < 2 {
-		return Publish{}, errTruncated
+		return Publish{}, false, errTruncated
 	}
 	end := 2 + (int(b[0])<<8 | int(b[1]))
 	if end > len(b) {
-		return Publish{}, errTruncated
+		return Publish{}, false, errTruncated
 	}
-	p := Publish{
+	p = Publish{
 		Topic:  b[2:end:end],
 		QoS:    f.Flags >> 1 & 3,
 		Dup:    f.Flags&0b1000 != 0,
 		Retain: f.Flags&0b0001 != 0,
 	}
-	if err := checkTopic(p.Topic); err != nil {
-		return Publish{}, err
+	if again = len(topic) > 0 && bytes.Equal(topic, p.Topic); !again {
+		if err := checkTopic(p.Topic); err != nil {
+			return Publish{}, false, err
+		}
 	}
 	b = b[end:]
 	if p.QoS > 0 {
 		if len(b) < 2 {
-			return Publish{}, errTruncated
+			return Publish{}, false, errTruncated
 		}
 		if p.ID = binary.BigEndian.Uint16(b); p.ID == 0 {
-			return Publish{}, errID // MQTT-2.3.1-1
+			return Publish{}, false, errID // MQTT-2.3.1-1
 		}
 		b = b[2:]
 	}
 	p.Payload = b
-	return p, nil
+	return p, again, nil
 }
 
 // checkTopic demands a topic name as MQTT 3.3.2.1 has it.

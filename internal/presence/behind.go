@@ -21,6 +21,14 @@ func (sh *shard) note(id iot.Identity, st *state) {
 	sh.pending[id] = st
 }
 
+// unnote takes back a state that is to be written behind. If it is being written just
+// now, that is undone the next time. The shard is locked.
+func (sh *shard) unnote(id iot.Identity) {
+	if st := sh.pending[id]; st != nil && !st.gone {
+		sh.pending[id] = &state{gone: true}
+	}
+}
+
 // refresh hands the last activity of one shard's sessions to be written behind, if it
 // has changed; turn chooses the shard. So every session's is written about every
 // shards × flushEvery × sweepEvery, nine minutes, and for reads the live session
@@ -99,7 +107,11 @@ func (sh *shard) collect(b *batch) (more bool) {
 		if len(b.writes) >= maxBatch {
 			return true
 		}
-		b.writes = append(b.writes, store.Write{Key: stateKey(id), Value: st.encode(), If: store.Any})
+		w := store.Write{Key: stateKey(id), If: store.Any, Delete: st.gone}
+		if !st.gone {
+			w.Value = st.encode()
+		}
+		b.writes = append(b.writes, w)
 		b.of = append(b.of, written{sh, id, st})
 	}
 	return false
@@ -165,6 +177,9 @@ func (p *Presence) Presence(ctx context.Context, id iot.Identity) (iot.Presence,
 
 // read gives the state as of an identity that has no live session.
 func (st *state) read() iot.Presence {
+	if st.gone {
+		return iot.Presence{}
+	}
 	since := st.since
 	if st.connected {
 		since = st.active
@@ -174,73 +189,32 @@ func (st *state) read() iot.Presence {
 
 func utc(t time.Time) time.Time { return t.Round(0).UTC() }
 
-// Forget removes everything that is kept of a deleted identity, and of its modules if
-// it is a device. Errors are fault.Error; what was not removed then stays.
+// Kept names the records of an identity, for whoever deletes them with it.
+func Kept(id iot.Identity) []string { return []string{stateKey(id), sessionKey(id)} }
+
+// Forget sees to it that nothing is kept of a deleted identity. Its records went with it
+// (Kept); what was on its way to the store at that moment is caught here. A device's
+// modules are forgotten each by itself. Errors are fault.Error; what was not removed
+// then stays.
 func (p *Presence) Forget(ctx context.Context, id iot.Identity) error {
-	if err := p.writing.take(ctx); err != nil {
-		return fault.Wrap(err, fault.ServerError, "presence.forget", "interrupted")
-	}
-	defer p.writing.give()
-	err := p.forget(ctx, id)
-	if err == nil && !id.IsModule() {
-		err = p.forgetModules(ctx, id.Device)
-	}
-	if err != nil {
-		return fault.Wrap(err, fault.ServerError, "presence.forget", "what is kept of the identity could not be removed")
-	}
-	return nil
-}
-
-// forgetModules removes what is kept of a device's modules.
-func (p *Presence) forgetModules(ctx context.Context, dev string) error {
-	sh := p.shard(dev)
-	found := make(map[string]bool)
-	sh.mu.Lock()
-	for id := range sh.pending {
-		if id.Device == dev && id.IsModule() {
-			found[id.Module] = true
-		}
-	}
-	sh.mu.Unlock()
-	for _, prefix := range []string{stateKeys, sessionKeys} {
-		err := p.records.Scan(ctx, prefix+dev+"/", "", func(rec store.Record) bool {
-			found[moduleOf(rec.Key, prefix, dev)] = true
-			return len(found) < maxModules
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for module := range found {
-		if err := p.forget(ctx, iot.Identity{Device: dev, Module: module}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forget removes what is kept of one identity. The caller may write states.
-func (p *Presence) forget(ctx context.Context, id iot.Identity) error {
 	sh := p.shard(id.Device)
 	sh.mu.Lock()
-	delete(sh.pending, id)
+	sh.unnote(id)
 	pl := sh.joinLocked(id)
 	sh.mu.Unlock()
 	defer sh.leave(pl)
 	if err := pl.keep.take(ctx); err != nil {
-		return err
+		return fault.Wrap(err, fault.ServerError, "presence.forget", "interrupted")
 	}
 	defer pl.keep.give()
-	var b store.Batch
-	for _, key := range []string{stateKey(id), sessionKey(id)} {
-		switch _, err := p.records.Get(ctx, key); {
-		case err == nil, !errors.Is(err, store.ErrNotFound):
-			b.Writes = append(b.Writes, store.Write{Key: key, Delete: true, If: store.Any})
-		}
-	}
-	if len(b.Writes) == 0 {
+	// A session that was being stored while the identity was deleted.
+	_, err := p.records.Get(ctx, sessionKey(id))
+	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
-	_, err := p.records.Apply(ctx, b)
-	return err
+	_, err = p.records.Apply(ctx, store.Batch{Writes: []store.Write{{Key: sessionKey(id), Delete: true, If: store.Any}}})
+	if err != nil {
+		return fault.Wrap(err, fault.ServerError, "presence.forget", "what is kept of the identity could not be removed")
+	}
+	return nil
 }

@@ -185,6 +185,36 @@ func put(t *testing.T, r *rig, key, value string) {
 	}
 }
 
+// remove removes an identity's records, as whoever deletes it does before it is told.
+func (r *rig) remove(tb testing.TB, id iot.Identity) {
+	tb.Helper()
+	var b store.Batch
+	for _, key := range Kept(id) {
+		b.Writes = append(b.Writes, store.Write{Key: key, Delete: true, If: store.Any})
+	}
+	if _, err := r.engine.Records().Apply(tb.Context(), b); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// left gives the keys that are in the store after everything was written.
+func (r *rig) left(tb testing.TB) []string {
+	tb.Helper()
+	if err := r.flush(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	var left []string
+	if err := r.engine.Records().Scan(tb.Context(), "", "", func(rec store.Record) bool {
+		left = append(left, rec.Key)
+		return true
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	return left
+}
+
+// TestForget: nothing is left of an identity that was deleted, whatever was on its way
+// to the store at that moment, and nothing is taken from others.
 func TestForget(t *testing.T) {
 	r := newRig(t)
 	ids := []iot.Identity{dev("d"), {Device: "d", Module: "m"}, {Device: "d", Module: "n"}, dev("d2"), {Device: "d2", Module: "m"}}
@@ -201,29 +231,63 @@ func TestForget(t *testing.T) {
 		}
 	}
 	live := r.connect(t, dev("d"), device.MQTT)
+	for _, id := range ids[:3] {
+		r.remove(t, id)
+	}
+	// What the session still does between the deletion and its end.
+	if err := r.StoreSubscriptions(t.Context(), live.seat, []device.Subscription{{To: device.Methods, Filter: "f"}}); err != nil {
+		t.Fatal(err)
+	}
+	live.seat.Activity(time.Now().Add(time.Second))
+	for i := range shards {
+		r.refresh(i)
+	}
+	if err := r.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	r.RevokeDevice("d", fault.DeviceNotFound, "deleted")
 	if live.code() != fault.DeviceNotFound {
 		t.Fatalf("ended with %v", live.code())
 	}
+	for _, id := range append(ids[:3:3], dev("never")) {
+		if err := r.Forget(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.look(t, id); got != (iot.Presence{}) {
+			t.Errorf("%s, which was deleted, reads %+v", id, got)
+		}
+	}
+	want := []string{sessionKeys + "d2", sessionKeys + "d2/m", stateKeys + "d2", stateKeys + "d2/m"}
+	if diff := cmp.Diff(want, r.left(t)); diff != "" {
+		t.Errorf("what is left (-want +got):\n%s", diff)
+	}
+}
+
+// TestForgetOfADeviceThatNeverConnectedWritesNothing: a million of them are deleted
+// without a flush of ours.
+func TestForgetOfADeviceThatNeverConnectedWritesNothing(t *testing.T) {
+	r := newRig(t)
+	r.engine.Fail(func(op storetest.Op) error {
+		if op != storetest.RecordsGet {
+			t.Errorf("%s was called", op)
+		}
+		return nil
+	})
 	if err := r.Forget(t.Context(), dev("d")); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var left []string
-	if err := r.engine.Records().Scan(t.Context(), "", "", func(rec store.Record) bool {
-		left = append(left, rec.Key)
-		return true
-	}); err != nil {
-		t.Fatal(err)
-	}
-	want := []string{sessionKeys + "d2", sessionKeys + "d2/m", stateKeys + "d2", stateKeys + "d2/m"}
-	if diff := cmp.Diff(want, left); diff != "" {
-		t.Errorf("what is left (-want +got):\n%s", diff)
-	}
-	if err := r.Forget(t.Context(), dev("never")); err != nil {
-		t.Errorf("forgetting nothing: %v", err)
+}
+
+// TestNewcomerThatFindsItsIdentityDeletedLeavesNothing: the hub ends it with that code.
+func TestNewcomerThatFindsItsIdentityDeletedLeavesNothing(t *testing.T) {
+	r := newRig(t)
+	f := r.connect(t, dev("d"), device.MQTT)
+	f.seat.Release(f.end(device.Ending{Code: fault.DeviceNotFound}))
+	if left := r.left(t); len(left) != 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 
@@ -244,39 +308,38 @@ func TestForgetFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r.writing.tryTake()
-	defer r.writing.give()
+	f.seat.place.keep.tryTake()
+	defer f.seat.place.keep.give()
 	if err := r.Forget(ctx, dev("d")); !errors.Is(err, context.Canceled) {
 		t.Errorf("forget given up: %v", err)
 	}
 }
 
-// TestForgetWaitsForTheWriteUnderWay: what it removes stays removed.
-func TestForgetWaitsForTheWriteUnderWay(t *testing.T) {
+// TestForgetUndoesTheWriteUnderWay, and does not wait for it: what it removes stays
+// removed.
+func TestForgetUndoesTheWriteUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, storetest.New())
 		defer r.stopForTest()
 		r.connect(t, dev("d"), device.MQTT).goodbye()
-		gate, done := r.holdApply(), make(chan struct{}, 2)
+		gate, done := r.holdApply(), make(chan struct{})
 		go func() {
+			defer close(done)
 			if err := r.flush(context.Background()); err != nil {
 				t.Error(err)
 			}
-			done <- struct{}{}
 		}()
 		synctest.Wait()
-		go func() {
-			if err := r.Forget(context.Background(), dev("d")); err != nil {
-				t.Error(err)
-			}
-			done <- struct{}{}
-		}()
-		synctest.Wait()
-		close(gate)
-		<-done
-		<-done
+		if err := r.Forget(context.Background(), dev("d")); err != nil {
+			t.Error(err)
+		}
 		if got := r.look(t, dev("d")); got != (iot.Presence{}) {
 			t.Errorf("a forgotten identity reads %+v", got)
+		}
+		close(gate)
+		<-done
+		if left := r.left(t); len(left) != 0 {
+			t.Errorf("left: %v", left)
 		}
 	})
 }

@@ -158,8 +158,8 @@ func (p *Presence) unseat(sh *shard, pl *place, s *Seat, e device.Ending) {
 	sh.mu.Lock()
 	pl.seat.Store(nil)
 	s.deadline.stop(sh)
-	if why := s.why.Load(); why != nil && why.cause == arbiter.Deleted {
-		delete(sh.pending, pl.id) // nobody will ask for it, and Forget removes what was written
+	if s.deleted(e) {
+		sh.note(pl.id, &state{gone: true}) // also what was written since the identity's records went
 	} else {
 		sh.note(pl.id, &state{epoch: s.epoch, since: at.UnixNano(), active: max(s.lastActivity(), at.UnixNano())})
 	}
@@ -167,6 +167,12 @@ func (p *Presence) unseat(sh *shard, pl *place, s *Seat, e device.Ending) {
 	p.connected.Add(-1)
 	p.sink.Ended(e)
 	sh.leave(pl)
+}
+
+// deleted reports whether a seat ended because its identity was deleted, whoever noticed.
+func (s *Seat) deleted(e device.Ending) bool {
+	why := s.why.Load()
+	return why != nil && why.cause == arbiter.Deleted || e.Code == fault.DeviceNotFound || e.Code == fault.ModuleNotFound
 }
 
 // conflictCode is what the log says of a loser on the given transport

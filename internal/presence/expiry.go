@@ -14,6 +14,7 @@ import (
 // that steps ahead brings se nearer.
 type deadline struct {
 	seat  *Seat
+	ends  time.Time     // the token's se
 	at    time.Duration // since the start, monotonic
 	grace bool          // se has passed; at is the end of the grace
 	index int           // in the shard's expiry, from 1; 0 if it is not there
@@ -21,12 +22,27 @@ type deadline struct {
 
 // start puts the deadline of a token into the shard's expiry. The shard is locked.
 func (d *deadline) start(p *Presence, sh *shard) {
-	expires := d.seat.party.Proof.Expires
-	if expires.IsZero() {
+	d.ends = d.seat.party.Proof.Expires
+	if d.ends.IsZero() {
 		return
 	}
-	d.at = p.clock() + expires.Sub(d.seat.since.Round(0))
+	d.at = p.clock() + d.ends.Sub(d.seat.since.Round(0))
 	heap.Push(&sh.expiry, d)
+}
+
+// Renew puts another token's end in the place of the one that the session began with.
+// On a seat that was fenced or released it does nothing.
+func (s *Seat) Renew(expires time.Time) {
+	p, sh := s.presence, s.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	d := &s.deadline
+	if d.index == 0 { // it has none, or is over
+		return
+	}
+	d.ends, d.grace = expires, false
+	d.at = p.clock() + expires.Sub(p.now().Round(0))
+	heap.Fix(&sh.expiry, d.index-1)
 }
 
 // stop takes the deadline out again. The shard is locked.
@@ -62,7 +78,7 @@ func (sh *shard) hasten(wall time.Time, now time.Duration) {
 	defer sh.mu.Unlock()
 	for _, d := range sh.expiry {
 		if !d.grace {
-			d.at = min(d.at, max(now, now+d.seat.party.Proof.Expires.Sub(wall)))
+			d.at = min(d.at, max(now, now+d.ends.Sub(wall)))
 		}
 	}
 	heap.Init(&sh.expiry)

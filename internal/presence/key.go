@@ -1,10 +1,6 @@
 package presence
 
-import (
-	"strings"
-
-	"github.com/berth-iot/berth/internal/iot"
-)
+import "github.com/berth-iot/berth/internal/iot"
 
 // The keys of the store. Ids never hold '/', so a device's own key and its modules'
 // are told apart, and one prefix finds the modules.
@@ -16,6 +12,3 @@ const (
 func stateKey(id iot.Identity) string { return stateKeys + id.String() }
 
 func sessionKey(id iot.Identity) string { return sessionKeys + id.String() }
-
-// moduleOf gives the module that a key with the given prefix and device names.
-func moduleOf(key, prefix, dev string) string { return strings.TrimPrefix(key, prefix+dev+"/") }

@@ -29,10 +29,5 @@ const (
 	maxAttempts = 8
 )
 
-const (
-	// flushWithin bounds one round of writing states behind.
-	flushWithin = 30 * time.Second
-	// maxModules bounds the modules of a device that are forgotten with it: well above
-	// what a device may have.
-	maxModules = 1024
-)
+// flushWithin bounds one round of writing states behind.
+const flushWithin = 30 * time.Second

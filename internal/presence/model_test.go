@@ -211,18 +211,23 @@ func (m *model) may(t *rapid.T, a *actor, err error) bool {
 func (m *model) delete(t *rapid.T) {
 	id := identity(t)
 	code := fault.DeviceNotFound
+	for _, of := range modelIDs {
+		if of == id || !id.IsModule() && of.Device == id.Device {
+			m.rig.remove(m.t, of)
+		}
+	}
 	if id.IsModule() {
 		code = fault.ModuleNotFound
 		m.rig.Revoke(id, code, "the module was deleted")
 	} else {
 		m.rig.RevokeDevice(id.Device, code, "the device was deleted")
 	}
-	if err := m.rig.Forget(m.t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
 	for _, of := range modelIDs {
 		if of != id && (id.IsModule() || of.Device != id.Device) {
 			continue
+		}
+		if err := m.rig.Forget(m.t.Context(), of); err != nil {
+			t.Fatal(err)
 		}
 		if a := m.holders[of]; a != nil {
 			m.end(a, code, true, nil)

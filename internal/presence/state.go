@@ -17,6 +17,7 @@ type state struct {
 	epoch     store.Epoch // of the session that it speaks of
 	since     int64       // Unix nanoseconds of the last change of connected
 	active    int64       // Unix nanoseconds of the last activity
+	gone      bool        // the identity was deleted: its record is to be, too
 }
 
 // The state record, version 1:

@@ -2,9 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"net"
 	"strings"
 	"time"
@@ -19,7 +16,7 @@ const timeText = "2006-01-02T15:04:05Z"
 
 // Authenticate says whether cred proves id, spoken to under the name host, as the
 // records are at this moment (device-mqtt-http 2.2, 2.3). It reads one record, two
-// for a module. Codes:
+// for a module, and none of an identity that proved itself lately. Codes:
 //
 //   - IotHubNotFound: host is no name of this hub;
 //   - DeviceNotFound, ModuleNotFound: nothing is registered under id;
@@ -32,7 +29,7 @@ const timeText = "2006-01-02T15:04:05Z"
 // prove its modules; authentication type none never proves anything.
 func (r *Registry) Authenticate(ctx context.Context, id iot.Identity, host string, cred device.Credential) (device.Proof, error) {
 	const op = "registry.authenticate"
-	return r.authenticate(ctx, host, &claim{op: op, id: id, path: resourcePath(id), cred: cred})
+	return r.authenticate(ctx, host, &claim{op: op, id: id, cred: cred})
 }
 
 // authenticate judges one claim.
@@ -41,23 +38,25 @@ func (r *Registry) authenticate(ctx context.Context, host string, c *claim) (dev
 		return device.Proof{}, fault.New(fault.IotHubNotFound, c.op, "%s", r.foreign(name))
 	}
 	c.now = r.now()
+	if proof, ok := r.recall(c); ok {
+		return proof, nil
+	}
 	if err := r.checkToken(c); err != nil {
 		return device.Proof{}, err
 	}
 	c.guarded = c.policy == nil
-	dev, rec, err := r.pair(ctx, c.op, c.id)
-	if err != nil {
+	if err := r.readKnown(ctx, c); err != nil {
 		return device.Proof{}, err
 	}
-	c.rec = rec
 	proof, err := r.prove(c)
 	if err != nil {
 		return device.Proof{}, err
 	}
 	c.guarded = false
-	if dev.disabled {
+	if c.dev.disabled {
 		return device.Proof{}, fault.New(fault.DeviceDisabled, c.op, "device %s is disabled", quote(c.id.Device))
 	}
+	r.remember(c)
 	return proof, nil
 }
 
@@ -70,17 +69,47 @@ func (r *Registry) foreign(name string) string {
 type claim struct {
 	op     string
 	id     iot.Identity
-	path   string // what the token must cover, such as "devices/D"
+	path   string // what the token must cover, such as "devices/D/messages/events"; empty: the identity
 	now    time.Time
 	cred   device.Credential
+	digest digest // of the token, once it was needed
 	sas    iot.SAS
 	policy *iot.Policy // the one that signed the token, once that is certain
-	slot   string      // of the policy's key
-	rec    *record
+	slot   string      // of the key that signed it
+
+	own, dev             *known // the identity's, and its device's, which may be the same
+	ownMoment, devMoment uint64 // of the keyring, before they were read
+	devRead              bool   // dev is a module's device, and was not in the keyring
 
 	// guarded: nothing is proved yet and the records have been asked, so an error tells
 	// something of them. That is for the hub's log, not for whoever asks.
 	guarded bool
+}
+
+// covered reports whether the token's resource covers what it is used for.
+func (r *Registry) covered(c *claim) bool {
+	path := c.path
+	if path == "" {
+		path = resourcePath(c.id)
+	}
+	return c.sas.Covers(r.isAlias, path)
+}
+
+// uncovered says that it does not.
+func (c *claim) uncovered() error {
+	path := c.path
+	if path == "" {
+		path = resourcePath(c.id)
+	}
+	return c.refuse("the token's resource does not cover %s of this hub", path)
+}
+
+// policyName names the policy that signed the token, "" if it was the identity's key.
+func (c *claim) policyName() string {
+	if c.policy == nil {
+		return ""
+	}
+	return c.policy.Name
 }
 
 // refuse is the error of a credential that proves nothing.
@@ -107,8 +136,8 @@ func (r *Registry) checkToken(c *claim) error {
 		return c.refuse("%s", err.Error())
 	case c.sas.Expired(c.now, r.skew):
 		return c.refuse("%s", expiredText(c.sas.Expiry, c.now))
-	case !c.sas.Covers(r.isAlias, c.path):
-		return c.refuse("the token's resource does not cover %s of this hub", c.path)
+	case !r.covered(c):
+		return c.uncovered()
 	case !p.Rights.Has(iot.DeviceConnect):
 		return c.refuse("the shared access policy %s lacks the right DeviceConnect", quote(p.Name))
 	}
@@ -116,29 +145,10 @@ func (r *Registry) checkToken(c *claim) error {
 	return nil
 }
 
-// pair reads the device's record and the identity's own, which for a device are the
-// same.
-func (r *Registry) pair(ctx context.Context, op string, id iot.Identity) (dev, rec *record, err error) {
-	if dev, _, err = r.mustRead(ctx, op, id.Owner()); err != nil || !id.IsModule() {
-		return dev, dev, err
-	}
-	if !iot.ValidID(id.Module) {
-		return nil, nil, notFound(op, id)
-	}
-	rec, _, err = r.read(ctx, id)
-	switch {
-	case err != nil:
-		return nil, nil, storeFault(err, op)
-	case rec == nil:
-		return nil, nil, notFound(op, id)
-	}
-	return dev, rec, nil
-}
-
 // prove checks the credential against the identity's record.
 func (r *Registry) prove(c *claim) (device.Proof, error) {
 	token := c.cred.SAS != ""
-	switch c.rec.method {
+	switch c.own.method {
 	case methodSAS:
 		if token {
 			return r.proveToken(c)
@@ -154,7 +164,7 @@ func (r *Registry) prove(c *claim) (device.Proof, error) {
 		if len(c.cred.Certificates) == 0 {
 			return device.Proof{}, c.refuse("no client certificate was sent; %s authenticates with one", quoteIdentity(c.id))
 		}
-		if c.rec.method == methodSelfSigned {
+		if c.own.method == methodSelfSigned {
 			return proveThumbprint(c)
 		}
 		return r.proveChain(c)
@@ -165,33 +175,40 @@ func (r *Registry) prove(c *claim) (device.Proof, error) {
 
 // proveToken checks a token of an identity of type sas.
 func (r *Registry) proveToken(c *claim) (device.Proof, error) {
-	scope, slot, name := iot.ScopeHub, c.slot, ""
-	if c.policy != nil {
-		name = c.policy.Name
-	} else {
-		slot = signedBy(c.sas, c.rec.keys[0], c.rec.keys[1])
-		if slot == "" {
+	if c.policy == nil {
+		if c.slot = signedBy(c.sas, c.own.keys[0], c.own.keys[1]); c.slot == "" {
 			return device.Proof{}, c.refuse("%s", unsignedText(c.id))
 		}
 		c.guarded = false
 		switch {
 		case c.sas.Expired(c.now, r.skew):
 			return device.Proof{}, c.refuse("%s", expiredText(c.sas.Expiry, c.now))
-		case !c.sas.Covers(r.isAlias, c.path):
-			return device.Proof{}, c.refuse("the token's resource does not cover %s of this hub", c.path)
+		case !r.covered(c):
+			return device.Proof{}, c.uncovered()
 		}
+	}
+	if c.digest == (digest{}) {
+		c.digest = r.digests.of(c.cred.SAS)
+	}
+	return c.tokenProof(c.policyName(), c.slot, c.sas.Expiry), nil
+}
+
+// tokenProof is the proof by a token with c.digest.
+func (c *claim) tokenProof(policy, slot string, expires time.Time) device.Proof {
+	scope := iot.ScopeHub
+	if policy == "" {
 		scope = ownScope(c.id)
 	}
 	return device.Proof{
 		Stamp:  c.stamp(scope, iot.AuthSAS),
-		Policy: name, Slot: slot, TokenHash: r.tokenHash(c.cred.SAS), Expires: c.sas.Expiry,
-	}, nil
+		Policy: policy, Slot: slot, TokenHash: c.digest.hash(), Expires: expires,
+	}
 }
 
 // stamp is what the hub writes on the identity's messages. The model id is the
 // session's to add.
 func (c *claim) stamp(scope iot.Scope, auth iot.AuthType) iot.Stamp {
-	return iot.Stamp{Identity: c.id, Generation: c.rec.generation, Scope: scope, Auth: auth}
+	return iot.Stamp{Identity: c.id, Generation: c.own.generation, Scope: scope, Auth: auth}
 }
 
 func ownScope(id iot.Identity) iot.Scope {
@@ -230,14 +247,6 @@ func expiredText(expiry, now time.Time) string {
 	return "the token expired at " + expiry.UTC().Format(timeText) + ", server time is " + now.UTC().Format(timeText)
 }
 
-// tokenHash recognises the same token again within this start of the hub, and tells
-// nothing else about it. It is never 0.
-func (r *Registry) tokenHash(token string) uint64 {
-	mac := hmac.New(sha256.New, r.hashKey)
-	mac.Write([]byte(token))
-	return max(1, binary.LittleEndian.Uint64(mac.Sum(nil)))
-}
-
 // resourcePath is what a token of an identity must cover.
 func resourcePath(id iot.Identity) string {
 	if id.IsModule() {
@@ -251,6 +260,9 @@ func (r *Registry) isAlias(name string) bool { return name != "" && r.hosts(stri
 
 // hostName cuts a port, and the brackets of an IPv6 address, off a host.
 func hostName(host string) string {
+	if strings.IndexByte(host, ':') < 0 {
+		return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name
 	}

@@ -261,9 +261,12 @@ func TestAuthenticationReadsOneRecordForADeviceTwoForAModule(t *testing.T) {
 	f.device(t, "d", sasKeys(testKey(11), testKey(12)))
 	f.module(t, iot.Identity{Device: "d", Module: "m"}, sasKeys(testKey(11), testKey(12)))
 	for id, want := range map[iot.Identity]int64{{Device: "d"}: 1, {Device: "d", Module: "m"}: 2} {
-		reads := f.count(storetest.RecordsGet)
-		_, err := f.Authenticate(t.Context(), id, testHost, device.Credential{SAS: signed(testHost, testKey(11), testStart.Add(time.Hour), "")})
-		wantCode(t, err, 0)
+		f := newFixtureOn(t, f.engine)
+		reads := f.countReads()
+		for range 2 { // the second time it is known
+			_, err := f.Authenticate(t.Context(), id, testHost, device.Credential{SAS: signed(testHost, testKey(11), testStart.Add(time.Hour), "")})
+			wantCode(t, err, 0)
+		}
 		if got := reads.Load(); got != want {
 			t.Errorf("%s: %d reads, want %d", id, got, want)
 		}
@@ -272,7 +275,7 @@ func TestAuthenticationReadsOneRecordForADeviceTwoForAModule(t *testing.T) {
 
 func TestUnverifiablePeerCostsNoRead(t *testing.T) {
 	f := newFixture(t)
-	reads := f.count(storetest.RecordsGet)
+	reads := f.countReads()
 	for _, token := range []string{"rubbish", signed(testHost, testKey(9), testStart.Add(time.Hour), "device")} {
 		_, err := f.Authenticate(t.Context(), iot.Identity{Device: "d"}, testHost, device.Credential{SAS: token})
 		wantCode(t, err, fault.IotHubUnauthorized)
@@ -302,19 +305,5 @@ func TestStoreErrorsAreNoRefusals(t *testing.T) {
 		wantCode(t, err, tc.want)
 		_, err = f.PutDevice(t.Context(), "e", iot.Device{}, iot.Match{})
 		wantCode(t, err, tc.want)
-	}
-}
-
-func BenchmarkAuthenticate(b *testing.B) {
-	f := newFixture(b)
-	if _, err := f.PutDevice(b.Context(), "d", iot.Device{Authentication: sasKeys(testKey(11), testKey(12))}, iot.Match{}); err != nil {
-		b.Fatal(err)
-	}
-	cred := device.Credential{SAS: signed(sdks["node"](testHost, "d", ""), testKey(11), testStart.Add(time.Hour), "")}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := f.Authenticate(b.Context(), iot.Identity{Device: "d"}, testHost, cred); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

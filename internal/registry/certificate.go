@@ -24,7 +24,7 @@ func proveThumbprint(c *claim) (device.Proof, error) {
 	sum1, sum256 := sha1.Sum(leaf.Raw), sha256.Sum256(leaf.Raw) //nolint:gosec // as above
 	slot := ""
 	for i, name := range [2]string{slotPrimary, slotSecondary} {
-		want, err := hex.DecodeString(c.rec.thumbs[i])
+		want, err := hex.DecodeString(c.own.thumbs[i])
 		if err != nil || len(want) == 0 {
 			continue
 		}
@@ -37,7 +37,7 @@ func proveThumbprint(c *claim) (device.Proof, error) {
 		return device.Proof{}, c.refuse("the certificate's thumbprint is not one registered for %s", quoteIdentity(c.id))
 	}
 	return device.Proof{
-		Stamp: c.stamp(ownScope(c.id), iot.AuthX509Thumbprint), Slot: slot, Thumbprint: thumbprint(leaf),
+		Stamp: c.stamp(ownScope(c.id), iot.AuthX509Thumbprint), Slot: slot, Thumbprint: upperHex(sum256[:]),
 	}, nil
 }
 
@@ -55,8 +55,8 @@ func (r *Registry) proveChain(c *claim) (device.Proof, error) {
 	if len(c.cred.Certificates) > maxChain {
 		return device.Proof{}, c.refuse("the certificate chain is longer than %d", maxChain)
 	}
-	known := r.anchors.Load()
-	if known.verified == 0 {
+	trusted := r.anchors.Load()
+	if trusted.verified == 0 {
 		return device.Proof{}, c.refuse("no certificate authority is registered and verified at this hub")
 	}
 	middle := x509.NewCertPool()
@@ -66,16 +66,23 @@ func (r *Registry) proveChain(c *claim) (device.Proof, error) {
 	// Device certificates are made with all sorts of key usages, or none: Azure asks
 	// for none.
 	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots: known.pool, Intermediates: middle, CurrentTime: c.now,
+		Roots: trusted.pool, Intermediates: middle, CurrentTime: c.now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
 		return device.Proof{}, c.refuse("%s", chainText(err))
 	}
+	proved := &provedChain{leaf: sha256.Sum256(leaf.Raw), anchors: trusted, authority: trusted.name(chains[0])}
+	proved.notBefore, proved.notAfter = within(chains[0])
+	c.own.chain = proved
+	return c.chainProof(proved.leaf, proved.authority), nil
+}
+
+// chainProof is the proof by a certificate that an authority vouched for.
+func (c *claim) chainProof(leaf [sha256.Size]byte, authority string) device.Proof {
 	return device.Proof{
-		Stamp: c.stamp(ownScope(c.id), iot.AuthX509Certificate), Thumbprint: thumbprint(leaf),
-		Authority: known.name(chains[0]),
-	}, nil
+		Stamp: c.stamp(ownScope(c.id), iot.AuthX509Certificate), Thumbprint: upperHex(leaf[:]), Authority: authority,
+	}
 }
 
 // chainText says why a chain was not accepted, without quoting the certificates.
@@ -107,5 +114,7 @@ func validity(cert *x509.Certificate, now time.Time) string {
 // writes it.
 func thumbprint(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
-	return strings.ToUpper(hex.EncodeToString(sum[:]))
+	return upperHex(sum[:])
 }
+
+func upperHex(b []byte) string { return strings.ToUpper(hex.EncodeToString(b)) }

@@ -70,8 +70,10 @@ func (r *Registry) DeleteDevice(ctx context.Context, id string, m iot.Match) err
 			Writes: []store.Write{{Key: key(dev), Delete: true, If: rev}},
 			Deltas: deviceDeltas(rec, nil, -len(gone)),
 		}
+		r.alsoDelete(dev, &b)
 		for _, mod := range gone { // the device's revision vouches for the set
 			b.Writes = append(b.Writes, store.Write{Key: key(mod), Delete: true, If: store.Any})
+			r.alsoDelete(mod, &b)
 		}
 		_, err = r.records.Apply(ctx, b)
 		return err
@@ -84,6 +86,14 @@ func (r *Registry) DeleteDevice(ctx context.Context, id string, m iot.Match) err
 		r.watchers.tell(mod, Deleted)
 	}
 	return nil
+}
+
+// alsoDelete adds to the batch that deletes an identity what others keep of it: whoever
+// gets the name next is another, also if the hub dies now.
+func (r *Registry) alsoDelete(id iot.Identity, b *store.Batch) {
+	for _, k := range r.kept(id) {
+		b.Writes = append(b.Writes, store.Write{Key: k, Delete: true, If: store.Any})
+	}
 }
 
 // ListDevices gives the first devices in the order of their ids; top outside 1 to
@@ -216,12 +226,16 @@ func (r *Registry) deviceDocument(ctx context.Context, op, id string, rec *recor
 	if err != nil {
 		return iot.Device{}, err
 	}
+	pending, err := r.pending(ctx, op, iot.Identity{Device: id}, rec)
+	if err != nil {
+		return iot.Device{}, err
+	}
 	return iot.Device{
 		DeviceID: id, GenerationID: strconv.FormatUint(rec.generation, 10), ETag: iot.IdentityETag(rec.etag),
 		ConnectionState: connectionState(p), Status: rec.status(), StatusReason: iot.NullString(rec.reason),
 		ConnectionStateUpdatedTime: iot.TimeOf(p.Since), StatusUpdatedTime: rec.statusUpdated(),
-		LastActivityTime: iot.TimeOf(p.LastActivity),
-		Authentication:   rec.authentication(), Capabilities: &iot.Capabilities{IotEdge: rec.edge},
+		LastActivityTime: iot.TimeOf(p.LastActivity), CloudToDeviceMessageCount: pending,
+		Authentication: rec.authentication(), Capabilities: &iot.Capabilities{IotEdge: rec.edge},
 		DeviceScope: rec.scope, ParentScopes: rec.parents,
 	}, nil
 }

@@ -40,6 +40,9 @@
 // reg/status/disabled/<device>. Three counters move in the batch of the change they
 // count: reg/devices, reg/disabled and reg/modules.
 //
+// Deleting an identity also deletes, in the same batch, the records that Config.Kept
+// names.
+//
 // Every change of a device's set of modules also writes the device's record, so a
 // device and its modules are always changed under one revision.
 package registry

@@ -53,6 +53,9 @@ func (r *Registry) systemModules(op, dev string, old, next *record, b *store.Bat
 			moved--
 		}
 		b.Writes = append(b.Writes, w)
+		if w.Delete {
+			r.alsoDelete(mod, b)
+		}
 	}
 	next.modules += moved
 	if next.modules > iot.MaxModules {

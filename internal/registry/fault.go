@@ -17,7 +17,7 @@ func storeFault(err error, op string) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrFull):
-		return fault.Wrap(err, fault.ServiceUnavailable, op, "the hub's disk is full; nothing was changed")
+		return fault.Wrap(err, fault.ServiceUnavailable, op, "the hub's store is full; nothing was changed")
 	case errors.Is(err, store.ErrClosed):
 		return fault.Wrap(err, fault.ServiceUnavailable, op, "the hub is stopping")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

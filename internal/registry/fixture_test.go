@@ -96,11 +96,11 @@ func newFixtureOn(tb testing.TB, engine *storetest.Memory) *fixture {
 	return f
 }
 
-// count counts the calls of op from now on.
-func (f *fixture) count(op storetest.Op) *atomic.Int64 {
+// countReads counts the records that are read by key from now on.
+func (f *fixture) countReads() *atomic.Int64 {
 	var n atomic.Int64
 	f.engine.Fail(func(o storetest.Op) error {
-		if o == op {
+		if o == storetest.RecordsGet {
 			n.Add(1)
 		}
 		return nil

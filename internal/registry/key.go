@@ -39,6 +39,11 @@ func statusIndex(dev string, rec *record) []string {
 	return []string{enabledIndex + dev}
 }
 
+// isIdentity reports whether a key is that of an identity's record.
+func isIdentity(k string) bool {
+	return strings.HasPrefix(k, deviceKeys) || strings.HasPrefix(k, moduleKeys)
+}
+
 // identityOf is the inverse of key.
 func identityOf(k string) iot.Identity {
 	if rest, ok := strings.CutPrefix(k, moduleKeys); ok {

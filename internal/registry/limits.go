@@ -18,3 +18,13 @@ const (
 	verificationSize = 24              // random bytes of a verification code: 48 hexadecimal digits, as Azure's
 	defaultSkew      = 5 * time.Minute // Azure's tolerance for a token that has expired
 )
+
+// The keyring: whichever bound is met first. An identity with two keys of 32 bytes takes
+// about 450 bytes, and one that is not there costs one read more.
+const (
+	maxKnown      = 32 * 1024
+	maxKnownBytes = 16 << 20
+	ringShards    = 64
+	entrySize     = 360 // bytes of an entry and its place in the map, but for its texts and keys
+	chainSize     = 96  // bytes of a provedChain
+)

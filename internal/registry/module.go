@@ -87,13 +87,15 @@ func (r *Registry) DeleteModule(ctx context.Context, id iot.Identity, m iot.Matc
 			return mismatch(op, id)
 		}
 		dev.modules--
-		_, err = r.records.Apply(ctx, store.Batch{
+		b := store.Batch{
 			Writes: []store.Write{
 				{Key: key(id.Owner()), Value: dev.encode(), If: devRev, Index: statusIndex(id.Device, dev)},
 				{Key: key(id), Delete: true, If: rev},
 			},
 			Deltas: []store.Delta{{Key: countModules, N: -1}},
-		})
+		}
+		r.alsoDelete(id, &b)
+		_, err = r.records.Apply(ctx, b)
 		return err
 	})
 	if err != nil {
@@ -188,10 +190,14 @@ func (r *Registry) moduleDocument(ctx context.Context, op string, id iot.Identit
 	if err != nil {
 		return iot.Module{}, err
 	}
+	pending, err := r.pending(ctx, op, id, rec)
+	if err != nil {
+		return iot.Module{}, err
+	}
 	return iot.Module{
 		ModuleID: id.Module, ManagedBy: iot.NullString(rec.managedBy), DeviceID: id.Device,
 		GenerationID: strconv.FormatUint(rec.generation, 10), ETag: iot.IdentityETag(rec.etag),
 		ConnectionState: connectionState(p), ConnectionStateUpdatedTime: iot.TimeOf(p.Since),
-		LastActivityTime: iot.TimeOf(p.LastActivity), Authentication: rec.authentication(),
+		LastActivityTime: iot.TimeOf(p.LastActivity), CloudToDeviceMessageCount: pending, Authentication: rec.authentication(),
 	}, nil
 }

@@ -26,10 +26,14 @@ type Config struct {
 	Hosts    func(host string) bool // is this an alias of the hub? letter case does not matter; no port
 	Policies []iot.Policy           // shared access policies, at most 64, each with keys of 16 to 64 bytes
 	Presence presence               // nil: every identity is disconnected
-	Skew     time.Duration          // how long after se a token still counts; 0 is 5 minutes, negative is none
-	Now      func() time.Time       // nil: time.Now
-	Random   io.Reader              // nil: crypto/rand
-	Logger   *slog.Logger           // nil: discarded
+	// Kept names the records that others keep of an identity: they are deleted with it, in
+	// the same batch. It must be the same for the same identity; nil: there are none.
+	Kept     func(id iot.Identity) []string
+	Messages messages         // nil: no messages wait for anybody
+	Skew     time.Duration    // how long after se a token still counts; 0 is 5 minutes, negative is none
+	Now      func() time.Time // nil: time.Now
+	Random   io.Reader        // nil: crypto/rand
+	Logger   *slog.Logger     // nil: discarded
 }
 
 // Registry keeps identities. Its methods may be called from any goroutine; it has
@@ -42,10 +46,13 @@ type Registry struct {
 	hosts    func(string) bool
 	policies map[string]iot.Policy
 	presence presence
+	kept     func(iot.Identity) []string
+	messages messages
 	skew     time.Duration
 	now      func() time.Time
 	log      *slog.Logger
-	hashKey  []byte // of this start: makes Proof.TokenHash useless elsewhere
+	digests  *digests
+	keyring  *keyring
 
 	// shared
 
@@ -60,8 +67,9 @@ func New(cfg Config) (*Registry, error) {
 	if cfg.Records == nil || cfg.Hosts == nil {
 		return nil, fmt.Errorf("registry: Config needs Records and Hosts")
 	}
+	ring := newKeyring()
 	r := &Registry{
-		records: cfg.Records, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence,
+		records: watchedRecords{cfg.Records, ring}, keyring: ring, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence, kept: cfg.Kept, messages: cfg.Messages,
 		skew: cfg.Skew, now: cfg.Now, log: cfg.Logger, random: &source{r: cfg.Random},
 	}
 	if r.skew == 0 {
@@ -74,6 +82,9 @@ func New(cfg Config) (*Registry, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	if r.kept == nil {
+		r.kept = func(iot.Identity) []string { return nil }
+	}
 	if cfg.Random == nil {
 		r.random.r = rand.Reader
 	}
@@ -81,9 +92,11 @@ func New(cfg Config) (*Registry, error) {
 	if r.policies, err = policyTable(cfg.Policies); err != nil {
 		return nil, err
 	}
-	if r.hashKey, err = r.random.bytes(32); err != nil {
+	key, err := r.random.bytes(digestKeySize)
+	if err != nil {
 		return nil, fmt.Errorf("registry: random bytes: %w", err)
 	}
+	r.digests = newDigests(key)
 	if err := r.loadAuthorities(context.Background()); err != nil {
 		return nil, fmt.Errorf("registry: read certificate authorities: %w", err)
 	}

@@ -36,6 +36,7 @@ type facts struct {
 	Reason     string `json:"reason,omitempty"`
 	DurationMS *int64 `json:"durationMs,omitempty"` // how long the connection held the identity
 	Unacked    uint64 `json:"unacked,omitempty"`    // messages appended and not acknowledged at the end
+	Released   uint64 `json:"released,omitempty"`   // cloud-to-device messages that went back to their queue
 	Will       bool   `json:"willSent,omitempty"`
 	By         *rival `json:"by,omitempty"` // for a displacement, the newcomer
 }
@@ -67,7 +68,7 @@ func (l *Log) Ended(e device.Ending) {
 	props.ErrorMessage = message("Device disconnected", e.Code, reason)
 	took := max(e.At.Sub(e.Party.Opened).Milliseconds(), 0)
 	props.Berth = &facts{
-		side: sideOf(&e.Party, e.At, true), Reason: reason, DurationMS: &took, Unacked: e.Unacked, Will: e.Will,
+		side: sideOf(&e.Party, e.At, true), Reason: reason, DurationMS: &took, Unacked: e.Unacked, Released: e.Released, Will: e.Will,
 	}
 	props.Berth.TCP = tcpOf(e.TCP)
 	if e.By != nil {

@@ -81,6 +81,7 @@ func stories() map[string]func(*Log) {
 	end := func(e device.Ending) func(*Log) { return func(l *Log) { l.Ended(e) } }
 	displaced := ended(fault.ConnectionForcefullyClosedOnNewConnection, "a new connection for the same identity took over")
 	displaced.Party, displaced.By, displaced.Unacked, displaced.Will = elder(), newcomer(), 3, true
+	displaced.Released = 2
 	displaced.TCP = device.TCP{State: 1, RTT: 1500 * time.Microsecond, Unacked: 2, Retransmits: 1, LastDataRecv: 10 * time.Second, LastAckRecv: 9 * time.Second}
 	displaced.By.Conn.Kernel = func() device.TCP { return device.TCP{State: 1, RTT: time.Millisecond} }
 	displaced.By.Proof.Authority = "plant-7"
@@ -114,6 +115,15 @@ func stories() map[string]func(*Log) {
 		},
 		"identity-module": func(l *Log) {
 			l.IdentityError("get", iot.Identity{Device: "d", Module: "m"}, from, fault.New(fault.ModuleNotFound, "registry.get", "not registered"), at)
+		},
+		"message-expired": func(l *Log) {
+			e := iot.MessageEnd{
+				Identity: iot.Identity{Device: "d"}, Status: iot.FeedbackSuccess, At: at, MessageID: "m1", Size: 300,
+				Ack: iot.AckNegative, DeliveryCount: 2, Enqueued: start, Due: start.Add(59 * time.Second),
+			}
+			l.MessageEnded(e) // no error
+			e.Status = iot.FeedbackExpired
+			l.MessageEnded(e)
 		},
 		"telemetry": func(l *Log) {
 			l.TelemetryError(iot.Identity{Device: "d", Module: "m"}, device.MQTTWS, 262145, fault.New(fault.MessageTooLarge, "telemetry.append", "it is too large"), at)

@@ -12,8 +12,8 @@ var (
 	// ErrConflict: a record's revision is not the one that the write demanded. Nothing
 	// of the batch was written.
 	ErrConflict = errors.New("store: revision conflict")
-	// ErrFull: the disk is at its reserve; reads go on, writes recover by themselves
-	// when space returns.
+	// ErrFull: the disk is at its reserve, or too much waits to be tidied up; reads go on,
+	// writes recover by themselves when there is room again.
 	ErrFull = errors.New("store: disk full")
 	// ErrCorrupt: a checksum did not match. The error names the file; only this read is
 	// refused.

@@ -160,7 +160,11 @@ func (p *partition) advance(it *item) (changed chan struct{}, stalled []*Writer)
 	defer p.mu.Unlock()
 	p.end = it.after
 	p.bytes -= int(it.block.length)
-	p.ring.push(it.block)
+	if p.readers > 0 {
+		p.ring.push(it.block)
+		it.taken.chunk.kept = true
+	}
+	p.settle(it.taken.chunk)
 	if it.mark != nil {
 		p.marks = append(p.marks, *it.mark)
 	}
@@ -175,7 +179,7 @@ func (l *Log) refuse(messages int, err error) {
 	r := &l.round
 	why := fault.Wrap(err, fault.ServerError, "telemetry.commit", "the message could not be stored")
 	if errors.Is(err, store.ErrFull) {
-		why = fault.Wrap(err, fault.ServiceUnavailable, "telemetry.commit", "the hub's disk is full; the message was not stored, send it again later")
+		why = fault.Wrap(err, fault.ServiceUnavailable, "telemetry.commit", "the hub's store is full; the message was not stored, send it again later")
 	}
 	if !l.failing {
 		l.failing = true
@@ -199,6 +203,7 @@ func (p *partition) drop(it *item, why *fault.Error, wakes []*Writer) (failed, s
 	p.sealed = nil
 	for _, b := range behind {
 		p.bytes -= len(b.buf) - headerSize
+		p.settle(b.chunk)
 		for _, w := range b.waiters {
 			w.w.err.CompareAndSwap(nil, why)
 			wakes = append(wakes, w.w)

@@ -22,20 +22,37 @@ func (r *Reader) pass(cause error) error {
 }
 
 // behind gives the first sequence greater than bad whose block can be read, or the end
-// of what is durable. It probes at growing distances and then halves, so that it reads
-// a number of blocks logarithmic in the damage.
+// of what is durable. It tries the next few blocks, then at growing distances from mark
+// to mark, so that it reads a number of blocks logarithmic in the damage and passes over
+// nothing sound that a gap hides.
 func (r *Reader) behind(bad uint64) uint64 {
-	r.p.mu.Lock()
-	end := r.p.end.sequence
-	r.p.mu.Unlock()
-	low, found := bad, end
-	for step := uint64(1); bad+step < end; step *= 2 {
-		if first, ok := r.readable(bad+step, bad); ok {
-			found = first
+	low := bad
+	for range maxWalk {
+		next, ok, err := r.log.store.Next(r.p.id, low)
+		if err != nil || !ok {
 			break
 		}
-		low = bad + step
+		if first, ok := r.readable(next, bad); ok {
+			return first
+		}
+		low = next
 	}
+	for _, stop := range r.p.stops(low) {
+		for step := uint64(1); low+step < stop; step *= 2 {
+			if first, ok := r.readable(low+step, bad); ok {
+				return r.nearest(low+step/2, first, bad)
+			}
+		}
+		if first, ok := r.readable(stop, bad); ok {
+			return r.nearest(low, first, bad)
+		}
+		low = stop
+	}
+	return low
+}
+
+// nearest halves the distance between a sequence that cannot be read and one that can.
+func (r *Reader) nearest(low, found, bad uint64) uint64 {
 	for low+1 < found {
 		middle := low + (found-low)/2
 		if first, ok := r.readable(middle, bad); ok && first < found {
@@ -47,6 +64,19 @@ func (r *Reader) behind(bad uint64) uint64 {
 	return found
 }
 
+// stops are the sequences of the marks behind bad, and the end.
+func (p *partition) stops(bad uint64) []uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var stops []uint64
+	for _, m := range p.marks {
+		if m.Sequence > bad {
+			stops = append(stops, m.Sequence)
+		}
+	}
+	return append(stops, p.end.sequence)
+}
+
 // readable gives the beginning of the good block, begun behind bad, that the store
 // gives for the sequence.
 func (r *Reader) readable(sequence, bad uint64) (first uint64, ok bool) {
@@ -54,6 +84,6 @@ func (r *Reader) readable(sequence, bad uint64) (first uint64, ok bool) {
 	if err != nil || len(blocks) == 0 || blocks[0].First <= bad {
 		return 0, false
 	}
-	b, err := decodeBlock(blocks[0].Value)
-	return b.first, err == nil && b.first == blocks[0].First
+	b, err := filed(blocks[0])
+	return b.first, err == nil
 }

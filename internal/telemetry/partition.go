@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -19,23 +18,25 @@ type partition struct {
 
 	// guarded by mu; end is written by the committer alone, which reads it without
 
-	mu      sync.Mutex
-	open    building
-	sealed  []pending    // full blocks, oldest first
-	bytes   int          // appended and not yet durable
-	stalled []*Writer    // wait for room
-	spare   [][]waiter   // emptied lists, used again
-	end     cursor       // behind the last durable message
-	marks   []store.Mark // in order; the first is the earliest block kept
-	ring    ring
-	changed chan struct{} // closed at the next commit; nil if nobody waits
-	closed  bool
+	mu         sync.Mutex
+	open       building
+	sealed     []pending    // full blocks, oldest first
+	bytes      int          // appended and not yet durable
+	stalled    []*Writer    // wait for room
+	spare      [][]waiter   // emptied lists, used again
+	idleChunks []*chunk     // emptied chunks, used again
+	end        cursor       // behind the last durable message
+	marks      []store.Mark // in order; the first is the earliest block kept
+	readers    int          // that are open: without any, the ring is empty
+	ring       ring
+	changed    chan struct{} // closed at the next commit; nil if nobody waits
+	closed     bool
 }
 
 // building is the block under construction: it lies at the end of a chunk.
 type building struct {
-	chunk   []byte // what follows len is free; what precedes start is sealed
-	start   int
+	chunk   *chunk // nil before the first block
+	start   int    // what precedes it in the chunk is sealed
 	count   uint32
 	last    int // where the last message begins, from start
 	waiters []waiter
@@ -50,6 +51,7 @@ type waiter struct {
 
 // pending is a block whose messages are complete and whose header is not written.
 type pending struct {
+	chunk   *chunk
 	buf     []byte
 	count   uint32
 	last    int
@@ -66,39 +68,6 @@ type cursor struct {
 	marked   bool
 }
 
-// openPartition finds the partition's end in its last block.
-func openPartition(c Config, t store.Tail) (*partition, error) {
-	p := &partition{id: t.Partition, ring: ring{budget: c.RingBytes / c.Partitions}}
-	if t.Value == nil {
-		return p, nil
-	}
-	b, err := decodeBlock(t.Value)
-	if err == nil && b.first != t.First {
-		err = fmt.Errorf("%w: block %d is filed as %d", store.ErrCorrupt, b.first, t.First)
-	}
-	if err != nil {
-		return nil, err
-	}
-	p.end = cursor{sequence: b.end(), offset: b.offset + uint64(b.length), time: b.time}
-	at := 0
-	for at < len(b.body) {
-		p.end.last = b.offset + uint64(at)
-		n, err := sizeAt(b.body[at:])
-		if err != nil {
-			return nil, err
-		}
-		at += n
-	}
-	if p.marks, err = c.Log.Marks(t.Partition); err != nil {
-		return nil, fmt.Errorf("read marks: %w", err)
-	}
-	if len(p.marks) == 0 {
-		return nil, fmt.Errorf("%w: events without a mark", store.ErrCorrupt)
-	}
-	p.end.mark, p.end.marked = p.marks[len(p.marks)-1], true
-	return p, nil
-}
-
 // append copies one message into the block under construction. The caller holds mu.
 func (p *partition) append(w *Writer, m *iot.Raw) {
 	size := messageSize(w.stamp, m)
@@ -107,17 +76,14 @@ func (p *partition) append(w *Writer, m *iot.Raw) {
 	if o.count == 0 {
 		need += headerSize
 	}
-	if need > cap(o.chunk)-len(o.chunk) {
-		p.seal()
-		o.chunk = make([]byte, 0, chunkSize)
-		o.start = 0
-	}
+	p.roomFor(need)
+	c := o.chunk
 	if o.count == 0 {
-		o.start = len(o.chunk)
-		o.chunk = o.chunk[:o.start+headerSize]
+		o.start = len(c.buf)
+		c.buf = c.buf[:o.start+headerSize]
 	}
-	o.last = len(o.chunk) - o.start
-	o.chunk = appendMessage(o.chunk, w.stamp, m)
+	o.last = len(c.buf) - o.start
+	c.buf = appendMessage(c.buf, w.stamp, m)
 	if n := len(o.waiters); n > 0 && o.waiters[n-1].w == w {
 		o.waiters[n-1].n++
 	} else {
@@ -127,17 +93,18 @@ func (p *partition) append(w *Writer, m *iot.Raw) {
 	p.bytes += size
 }
 
-// seal ends the block under construction; the next one follows it in the chunk. The
-// caller holds mu.
+// seal ends the block under construction; the next one follows it in the chunk, or
+// begins another. The caller holds mu.
 func (p *partition) seal() {
 	o := &p.open
 	if o.count == 0 {
 		return
 	}
-	end := len(o.chunk)
+	end := len(o.chunk.buf)
 	p.sealed = append(p.sealed, pending{
-		buf: o.chunk[o.start:end:end], count: o.count, last: o.last, waiters: o.waiters,
+		chunk: o.chunk, buf: o.chunk.buf[o.start:end:end], count: o.count, last: o.last, waiters: o.waiters,
 	})
+	o.chunk.live++
 	o.start, o.count, o.last, o.waiters = end, 0, 0, nil
 	if n := len(p.spare); n > 0 {
 		o.waiters = p.spare[n-1]
@@ -153,8 +120,9 @@ func (p *partition) take(budget int) []pending {
 	for ; n < len(p.sealed) && size+len(p.sealed[n].buf) <= budget; n++ {
 		size += len(p.sealed[n].buf)
 	}
-	if n == len(p.sealed) && p.open.count > 0 && size+len(p.open.chunk)-p.open.start <= budget {
+	if n == len(p.sealed) && p.open.count > 0 && size+len(p.open.chunk.buf)-p.open.start <= budget {
 		p.seal()
+		p.turn()
 		n++
 	}
 	taken := p.sealed[:n:n]

@@ -31,7 +31,8 @@ type Reader struct {
 	closed bool
 }
 
-// Reader makes a reader of a partition that begins at start.
+// Reader makes a reader of a partition that begins at start. Until it is closed, the
+// partition keeps recent blocks for it.
 func (l *Log) Reader(partition int, start device.Start) (*Reader, error) {
 	if partition < 0 || partition >= len(l.partitions) {
 		return nil, fault.New(fault.PartitionNotFound, "telemetry.reader", "there is no partition %d", partition)
@@ -41,6 +42,7 @@ func (l *Log) Reader(partition int, start device.Start) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.attend(1)
 	return &Reader{log: l, p: p, place: at, stamps: stamps{}}, nil
 }
 
@@ -70,8 +72,21 @@ func (r *Reader) Next(ctx context.Context) ([]iot.Event, error) {
 
 // Close implements device.EventReader.
 func (r *Reader) Close() {
+	if r.closed {
+		return
+	}
 	r.closed = true
+	r.p.attend(-1)
 	r.block, r.at, r.queue, r.events, r.stamps = block{}, 0, nil, nil, nil
+}
+
+// attend counts readers; the last one to leave takes the ring with it.
+func (p *partition) attend(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.readers += n; p.readers == 0 {
+		p.ring.clear()
+	}
 }
 
 func (r *Reader) alive(ctx context.Context) error {
@@ -162,10 +177,7 @@ func (r *Reader) catchUp(ctx context.Context, end uint64) error {
 
 // enter checks a block of the store and stands in it.
 func (r *Reader) enter(s store.Stored) error {
-	b, err := decodeBlock(s.Value)
-	if err == nil && b.first != s.First {
-		err = fmt.Errorf("%w: block %d is filed as %d", store.ErrCorrupt, b.first, s.First)
-	}
+	b, err := filed(s)
 	if err != nil {
 		r.place.sequence = max(r.place.sequence, s.First)
 		return r.pass(err)

@@ -48,19 +48,34 @@ func (p *partition) expired(oldest time.Time, keep int64) uint64 {
 
 // expiredBefore is the first mark such that everything before the next one may go.
 func expiredBefore(marks []store.Mark, end uint64, oldest time.Time, keep uint64) uint64 {
+	kept := uint64(0)
+	for i := range marks {
+		kept += span(marks, i, end)
+	}
 	i := 0
 	for i+1 < len(marks) {
-		next := marks[i+1]
 		// Whatever stands before the next mark was enqueued no later than it.
-		old := !next.Time.After(oldest)
-		much := end-marks[i].Offset > keep
-		if !old && !much {
+		old := !marks[i+1].Time.After(oldest)
+		if !old && kept <= keep {
 			break
 		}
+		kept -= span(marks, i, end)
 		i++
 	}
 	if i == 0 {
 		return 0
 	}
 	return marks[i].Sequence
+}
+
+// span is how many bytes of messages stand from one mark to the next, or to the end. Where
+// a gap behind damage lies between them, what stands before the gap is not counted.
+func span(marks []store.Mark, i int, end uint64) uint64 {
+	if i+1 < len(marks) {
+		end = marks[i+1].Offset
+	}
+	if bytes := end - marks[i].Offset; bytes < maxMarked {
+		return bytes
+	}
+	return 0
 }

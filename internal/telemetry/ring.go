@@ -21,7 +21,7 @@ func (r *ring) push(b block) {
 	cost := len(b.body) + ringEntry
 	if cost > r.budget {
 		// Not even this one fits: whoever wants it reads the store.
-		r.blocks, r.head, r.bytes = nil, 0, 0
+		r.clear()
 		return
 	}
 	r.blocks = append(r.blocks, b)
@@ -37,6 +37,9 @@ func (r *ring) push(b block) {
 		r.blocks, r.head = r.blocks[:n], 0
 	}
 }
+
+// clear drops everything.
+func (r *ring) clear() { r.blocks, r.head, r.bytes = nil, 0, 0 }
 
 // find gives the block that holds the sequence.
 func (r *ring) find(sequence uint64) (block, bool) {

@@ -72,6 +72,13 @@ type events interface {
 	Reader(partition int, start device.Start) (device.EventReader, error)
 }
 
+// groups are the consumer groups of the event endpoint.
+type groups interface {
+	List() []iot.ConsumerGroup
+	Create(ctx context.Context, name string) (iot.ConsumerGroup, error)
+	Delete(ctx context.Context, name string) error
+}
+
 // resourceLog is the resource log as a reader sees it.
 type resourceLog interface {
 	// Read gives the records that q asks for, oldest first, each one line of JSON without
@@ -125,6 +132,7 @@ type Config struct {
 	Gate        gate
 	Sender      sender
 	Events      events
+	Groups      groups
 	ResourceLog resourceLog
 	Diagnosis   diagnosis         // nil: nothing is explained, and those who ask get 501
 	Failures    failures          // nil: nobody is told

@@ -12,7 +12,8 @@ import (
 )
 
 // conflicts answers GET /berth/v1/conflicts: the conflicts of the whole fleet, a story
-// for each identity; with follow, a stream of them that goes on.
+// for each identity; with follow, a stream of them, the first of the list last, that goes
+// on with what comes.
 func (s *Server) conflicts(c *call) error {
 	if s.cfg.Diagnosis == nil {
 		return notDiagnosed()

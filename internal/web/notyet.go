@@ -23,9 +23,3 @@ func (s *Server) noMethods(c *call) error {
 	c.shape = nested
 	return fault.New(fault.GenericNotImplemented, "web.method", "this version of Berth has no direct methods")
 }
-
-// noEventSocket answers WebSockets of the Event Hubs-compatible endpoint.
-func (s *Server) noEventSocket(*call) error {
-	return fault.New(fault.GenericBadRequest, "web.socket",
-		"this version of Berth has no Event Hubs-compatible endpoint: read events from /berth/v1/events/telemetry")
-}

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/berth-iot/berth/internal/event"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
 )
@@ -98,7 +99,8 @@ func TestEventLineIsTheOneOfMonitor(t *testing.T) {
 	f.fill()
 	w := f.as(t, "service", "GET", telemetryPath+"?follow=false&partition=0&fromSequence=4", "")
 	f.events.mu.Lock()
-	v, err := iot.NewEventJSON(f.events.partitions[0][4])
+	m, err := event.Parse(f.events.partitions[0][4])
+	v := iot.NewEventJSON(f.events.partitions[0][4], m)
 	f.events.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)

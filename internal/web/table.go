@@ -61,7 +61,7 @@ func table() []endpoint {
 		{"", device + "/files/{rest}", deviceAPI, nil, (*Server).notYet},
 
 		{get, "/$iothub/websocket", socketAPI, nil, (*Server).webSocket},
-		{get, "/$servicebus/websocket", socketAPI, nil, (*Server).noEventSocket},
+		{get, "/$servicebus/websocket", socketAPI, nil, (*Server).webSocket},
 
 		{get, "/berth/v1/hub", berthAPI, rights(iot.ServiceConnect, iot.RegistryRead), (*Server).about},
 		{get, "/berth/v1/events/telemetry", berthAPI, rights(iot.ServiceConnect), (*Server).telemetry},
@@ -70,6 +70,9 @@ func table() []endpoint {
 		{get, "/berth/v1/conflicts", berthAPI, rights(iot.ServiceConnect), (*Server).conflicts},
 		{get, explained + "/explain", berthAPI, rights(iot.ServiceConnect), (*Server).explain},
 		{get, explained + "/modules/{module}/explain", berthAPI, rights(iot.ServiceConnect), (*Server).explain},
+		{get, "/berth/v1/consumer-groups", berthAPI, rights(iot.ServiceConnect, iot.RegistryRead), (*Server).listGroups},
+		{put, "/berth/v1/consumer-groups/{name}", berthAPI, rights(iot.RegistryWrite), (*Server).putGroup},
+		{del, "/berth/v1/consumer-groups/{name}", berthAPI, rights(iot.RegistryWrite), (*Server).deleteGroup},
 		{get, "/berth/v1/cas", berthAPI, rights(iot.RegistryRead), (*Server).listAuthorities},
 		{get, authority, berthAPI, rights(iot.RegistryRead), (*Server).getAuthority},
 		{put, authority, berthAPI, rights(iot.RegistryWrite), (*Server).putAuthority},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-iot/berth/internal/device"
+	"github.com/berth-iot/berth/internal/event"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
 )
@@ -246,11 +247,11 @@ func (q eventQuery) wants(id iot.Identity) bool {
 // show writes one event. Properties that cannot be parsed leave it incomplete, which
 // its reader sees; the rest of it stands.
 func (f *feed) show(st *stream, e *iot.Event) error {
-	v, err := iot.NewEventJSON(*e)
+	m, err := event.Parse(*e)
 	if err != nil {
 		st.c.s.log.LogAttrs(st.c.r.Context(), slog.LevelDebug, "an event's properties cannot be read", st.c.attrs(err)...)
 	}
-	line, err := v.Line()
+	line, err := iot.NewEventJSON(*e, m).Line()
 	if err != nil {
 		return fmt.Errorf("render event %d of partition %d: %w", e.Sequence, e.Partition, err)
 	}

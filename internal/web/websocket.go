@@ -87,10 +87,7 @@ func (s *Server) protocol(offered []string) (string, Socket, error) {
 			return name, socket, nil
 		}
 	}
-	text := "the WebSocket sub-protocol must be mqtt"
-	if slices.ContainsFunc(offered, func(p string) bool { return strings.HasPrefix(strings.ToLower(p), "amqp") }) {
-		text = "this version of Berth does not speak AMQP: the WebSocket sub-protocol must be mqtt"
-	}
+	text := "the WebSocket sub-protocol must be mqtt or AMQPWSB10"
 	return "", Socket{}, fault.New(fault.GenericBadRequest, "web.socket", "%s", text)
 }
 

@@ -154,8 +154,7 @@ func TestWebSocketRefusals(t *testing.T) {
 	}{
 		{"/$iothub/websocket", nil, "must be mqtt"},
 		{"/$iothub/websocket", []string{"mqttv3.1"}, "must be mqtt"},
-		{"/$iothub/websocket", []string{"AMQPWSB10"}, "does not speak AMQP"},
-		{"/$servicebus/websocket", []string{"AMQPWSB10"}, "no Event Hubs-compatible endpoint"},
+		{"/$iothub/websocket", []string{"AMQPWSB11"}, "must be mqtt or AMQPWSB10"},
 		{"/", []string{"mqtt"}, "/$iothub/websocket"},
 		{"/mqtt", []string{"mqtt"}, "/$iothub/websocket"},
 		{"/$iothub/websocket/more", []string{"mqtt"}, "/$iothub/websocket"},

@@ -126,7 +126,7 @@ func TestSecondHubIsRefused(t *testing.T) {
 	t.Parallel()
 	h := rig.Start(t, rig.Options{Local: true})
 	d := h.AddDevice("dev1")
-	r := h.Berth("serve", "--host", rig.Host, "--bind", "127.0.0.1", "--mqtt-port", "0", "--https-port", "0", "--ops-port", "0")
+	r := h.Berth("serve", "--host", rig.Host, "--bind", "127.0.0.1", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--ops-port", "0")
 	if r.ExitCode != 1 {
 		t.Errorf("the second hub ended with %d, want 1", r.ExitCode)
 	}
@@ -145,7 +145,7 @@ func TestPortInUse(t *testing.T) {
 	h := rig.Start(t, rig.Options{Local: true})
 	port := h.Run.MQTT[strings.LastIndexByte(h.Run.MQTT, ':')+1:]
 	r := rig.Run(t, nil, rig.Binary(t), "serve", "--data", filepath.Join(t.TempDir(), "other"),
-		"--host", rig.Host, "--bind", "127.0.0.1", "--mqtt-port", port, "--https-port", "0", "--ops-port", "0")
+		"--host", rig.Host, "--bind", "127.0.0.1", "--mqtt-port", port, "--amqp-port", "0", "--https-port", "0", "--ops-port", "0")
 	if r.ExitCode != 1 || !strings.Contains(string(r.Stderr), port) {
 		t.Errorf("ended with %d: %s; want 1 and the port named", r.ExitCode, r.Stderr)
 	}

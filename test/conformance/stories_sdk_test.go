@@ -3,6 +3,7 @@ package conformance
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,17 +26,78 @@ func TestStoryTwoClients(t *testing.T) {
 				p := duellist(t, h, d, h.Proxy(t, from))
 				p.must("open", nil, nil)
 				p.must("onMethod", args{"method": "reboot"}, nil) // the SDK comes back by itself for what it listens to
-				<-time.After(1100 * time.Millisecond)             // a token is made of whole seconds
+				<-time.After(2 * time.Second)                     // longer than one program needs for its second connection
 			}
 			e := verdict(t, h, d, iot.VerdictTwoClients, 2)
-			if *e.Cause != 2 || e.Confidence < 0.8 || len(e.Clients) < 2 {
+			if *e.Cause != 2 || len(e.Clients) != 2 || e.Clients[0].ID != "A" || strong(e, iot.VerdictTwoClients) < 2 {
 				t.Errorf("got %s", pretty(e))
+			}
+			if second == "127.0.0.2" {
+				leftOpen(t, e, iot.VerdictOpenedTwice)
+			} else if e.Confidence < 0.9 {
+				t.Errorf("sure by %v only", e.Confidence)
 			}
 			if got := h.Sessions(t); got > 1 {
 				t.Errorf("%d sessions are open, want one at most", got)
 			}
 			checkFleetView(t, h, changes)
 		})
+	}
+}
+
+// TestStoryOneProgramOpensTwo: one process opens two clients, and nothing that it sends
+// shows that it is one. If it does so at once, that is a sign; if a process of the
+// published device SDK does so later, nothing tells it from two processes at one address,
+// and the answer says so.
+func TestStoryOneProgramOpensTwo(t *testing.T) {
+	t.Parallel()
+	h := rig.Start(t, rig.Options{Local: true})
+	t.Run("at-once", func(t *testing.T) {
+		t.Parallel()
+		d := h.AddDevice("at-once")
+		links := []*rig.Link{h.Dial(t), h.Dial(t)}
+		for i := range 6 { // whoever was displaced comes back
+			l := links[0]
+			if links = links[1:]; len(links) == 0 {
+				links = append(links, h.Dial(t))
+			}
+			hello := d.Hello()
+			hello.Password = rig.TokenUntil(d.Resource(), d.Key(), "", time.Now().Add(time.Hour+time.Duration(i)*time.Minute))
+			l.Enter(hello)
+			attend(l)
+		}
+		leftOpen(t, verdict(t, h, d, iot.VerdictOpenedTwice, 5), iot.VerdictTwoClients)
+	})
+	t.Run("later", func(t *testing.T) {
+		t.Parallel()
+		d := h.AddDevice("later")
+		p := duellist(t, h, d, h.Proxy(t, "127.0.0.2"))
+		p.must("open", nil, nil)
+		p.must("onMethod", args{"method": "reboot"}, nil)
+		<-time.After(2 * time.Second) // longer than a program needs for its second connection
+		p.must("again", args{"connection": d.String(), "transport": overTCP, "ca": h.CAFile}, nil)
+		leftOpen(t, verdict(t, h, d, iot.VerdictTwoClients, 6), iot.VerdictOpenedTwice)
+	})
+}
+
+// strong counts the strong evidence for a verdict.
+func strong(e iot.Explanation, v iot.Verdict) int {
+	n := 0
+	for _, ev := range e.Evidence {
+		if ev.Strength == iot.Strong && slices.Contains(ev.For, v) {
+			n++
+		}
+	}
+	return n
+}
+
+// leftOpen demands that an explanation is not sure whether one program was at work or
+// two: the rival is named, and the advice is for both.
+func leftOpen(t *testing.T, e iot.Explanation, rival iot.Verdict) {
+	t.Helper()
+	both := strings.Contains(e.Advice.Next, "second copy") || strings.Contains(e.Advice.Next, "Two copies")
+	if *e.Cause != 2 || e.Confidence > 0.7 || e.RunnerUp == nil || e.RunnerUp.Verdict != rival || !both {
+		t.Errorf("got %s", pretty(e))
 	}
 }
 

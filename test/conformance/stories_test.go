@@ -231,7 +231,8 @@ func TestStoryOpenedTwice(t *testing.T) {
 	for range 2 {
 		o := paho.NewClientOptions().AddBroker("ssl://" + h.Run.MQTT).SetTLSConfig(cfg).
 			SetClientID(hello.ClientID).SetUsername(hello.Username).SetPassword(hello.Password).SetCleanSession(false).
-			SetProtocolVersion(4).SetAutoReconnect(true).SetMaxReconnectInterval(300 * time.Millisecond)
+			SetProtocolVersion(4).SetAutoReconnect(true).SetMaxReconnectInterval(300 * time.Millisecond).
+			SetConnectRetry(true).SetConnectRetryInterval(50 * time.Millisecond) // the first one may come back in between
 		c := paho.NewClient(o)
 		t.Cleanup(func() { c.Disconnect(0) })
 		if token := c.Connect(); !token.WaitTimeout(rig.Within) || token.Error() != nil {

@@ -64,10 +64,10 @@ func Start(tb testing.TB, o Options) *Hub {
 	}
 	h.args = []string{"serve", "--data", h.Dir, "--host", Host, "--ops-port", "0"}
 	if o.Local {
-		h.args = append(h.args, "--bind", "127.0.0.1", "--mqtt-port", "0", "--https-port", "0")
+		h.args = append(h.args, "--bind", "127.0.0.1", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0")
 	} else {
 		addr := ownAddress()
-		h.args = append(h.args, "--bind", addr, "--mqtt-port", "8883", "--https-port", strconv.Itoa(httpsPort(tb, addr)))
+		h.args = append(h.args, "--bind", addr, "--mqtt-port", "8883", "--amqp-port", "5671", "--https-port", strconv.Itoa(httpsPort(tb, addr)))
 	}
 	if o.Config != "" {
 		name := filepath.Join(tb.TempDir(), "berth.toml")

@@ -13,6 +13,7 @@ import (
 type RunFile struct {
 	PID   int
 	MQTT  string // address:port
+	AMQP  string // address:port
 	HTTPS string // address:port
 	Ops   string // address:port
 }
@@ -26,6 +27,7 @@ func readRunFile(dir string) (RunFile, error) {
 		PID       int      `json:"pid"`
 		Addresses []string `json:"addresses"`
 		MQTTPort  int      `json:"mqttPort"`
+		AMQPPort  int      `json:"amqpPort"`
 		HTTPSPort int      `json:"httpsPort"`
 		OpsPort   int      `json:"opsPort"`
 	}
@@ -37,7 +39,7 @@ func readRunFile(dir string) (RunFile, error) {
 	}
 	at := func(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 	return RunFile{
-		PID: run.PID, MQTT: at(run.Addresses[0], run.MQTTPort), HTTPS: at(run.Addresses[0], run.HTTPSPort),
+		PID: run.PID, MQTT: at(run.Addresses[0], run.MQTTPort), AMQP: at(run.Addresses[0], run.AMQPPort), HTTPS: at(run.Addresses[0], run.HTTPSPort),
 		Ops: at("127.0.0.1", run.OpsPort),
 	}, nil
 }

@@ -23,7 +23,7 @@ func (r *records) Apply(ctx context.Context, b store.Batch) ([]store.Rev, error)
 	if err := checkBatch(b); err != nil {
 		return nil, err
 	}
-	if err := r.engine.space.admit(); err != nil {
+	if err := errors.Join(r.engine.space.admit(), r.waiting.admit()); err != nil {
 		return nil, err
 	}
 	unlock := r.lock(b.Writes)
@@ -36,6 +36,7 @@ func (r *records) Apply(ctx context.Context, b store.Batch) ([]store.Rev, error)
 		if err != nil {
 			return nil, err // the batch is Pebble's
 		}
+		r.tallies.add(b.Deltas)
 	}
 	if err := errors.Join(err, batch.Close()); err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	kv "github.com/cockroachdb/pebble/v2"
+
+	"github.com/berth-iot/berth/internal/store"
 )
 
 // sumName is stored in every table: it can never change.
@@ -27,7 +29,7 @@ type adder struct{ n int64 }
 // MergeNewer adds an operand.
 func (a *adder) MergeNewer(value []byte) error {
 	if len(value) != 8 {
-		return fmt.Errorf("pebble: counter of %d bytes", len(value))
+		return fmt.Errorf("%w: a counter of %d bytes", store.ErrCorrupt, len(value))
 	}
 	a.n += int64(binary.LittleEndian.Uint64(value))
 	return nil

@@ -3,7 +3,6 @@ package pebble
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -18,6 +17,21 @@ import (
 // flip changes one bit of a file.
 func flip(t *testing.T, fs vfs.FS, name string, place int) {
 	t.Helper()
+	content := contents(t, fs, name)
+	content[(place/8)%len(content)] ^= 1 << (place % 8)
+	out, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = out.Write(content)
+	if err := errors.Join(err, out.Sync(), out.Close(), syncFolder(fs, fs.PathDir(name))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents reads a file.
+func contents(t *testing.T, fs vfs.FS, name string) []byte {
+	t.Helper()
 	f, err := fs.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -26,15 +40,7 @@ func flip(t *testing.T, fs vfs.FS, name string, place int) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	content[(place/8)%len(content)] ^= 1 << (place % 8)
-	out, err := fs.Create(name, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = out.Write(content)
-	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
-		t.Fatal(err)
-	}
+	return content
 }
 
 // tables lists the tables and blob files of an instance.
@@ -56,88 +62,6 @@ func tables(t *testing.T, fs vfs.FS, dir string) []string {
 // number is the part of a file's name that Pebble's errors have.
 func number(name string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".sst"), ".blob")
-}
-
-// TestFlippedBitIsNeverServed: wherever a bit flips in a table or blob file, a read
-// gives the right bytes or store.ErrCorrupt that names the file, and other files'
-// data is served as before.
-func TestFlippedBitIsNeverServed(t *testing.T) {
-	const blocks = 40
-	pristine := vfs.NewCrashableMem()
-	o := options(t, pristine)
-	e := open(t, o)
-	for n := range uint64(blocks) {
-		if err := e.Log().Commit([]store.Block{numbered(0, n)}); err != nil {
-			t.Fatal(err)
-		}
-		if err := write(t, e, fmt.Sprintf("%0300d", n)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(e.events.db.Flush(), e.records.db.Flush(), e.Close()); err != nil {
-		t.Fatal(err)
-	}
-	runs := uint64(25)
-	if testing.Short() {
-		runs = 6
-	}
-	var refused int
-	for seed := range runs {
-		rng := seeded(seed)
-		fs := pristine.CrashClone(vfs.CrashCloneCfg{})
-		files := append(tables(t, fs, "data/log"), tables(t, fs, "data/records")...)
-		if len(files) < 3 {
-			t.Fatalf("files %v: want tables and a blob file", files)
-		}
-		name := files[rng.IntN(len(files))]
-		flip(t, fs, name, rng.IntN(1<<30))
-		o := options(t, fs)
-		e, err := Open(o)
-		if err != nil {
-			if !errors.Is(err, store.ErrCorrupt) {
-				t.Errorf("seed %d, %s: open: %v", seed, name, err)
-			}
-			refused++
-			continue
-		}
-		for n := range uint64(blocks) {
-			stored, err := e.Log().Read(0, n, 1)
-			want := numbered(0, n)
-			value := make([]byte, want.Size)
-			want.Fill(value)
-			switch {
-			case errors.Is(err, store.ErrCorrupt):
-				refused++
-				if !strings.Contains(err.Error(), number(name)) {
-					t.Errorf("seed %d: the error does not name %s: %v", seed, name, err)
-				}
-				if !strings.HasPrefix(name, "data/log/") {
-					t.Errorf("seed %d: damage of %s reached the log", seed, name)
-				}
-			case err != nil:
-				t.Errorf("seed %d, %s: block %d: %v", seed, name, n, err)
-			case stored[0].First != n || !bytes.Equal(stored[0].Value, value):
-				t.Errorf("seed %d, %s: block %d is served wrong", seed, name, n)
-			}
-			rec, err := e.Records().Get(t.Context(), fmt.Sprintf("%0300d", n))
-			if err != nil && !errors.Is(err, store.ErrCorrupt) {
-				t.Errorf("seed %d, %s: record %d: %v", seed, name, n, err)
-			}
-			if err == nil && string(rec.Value) != "v" {
-				t.Errorf("seed %d, %s: record %d is served wrong", seed, name, n)
-			}
-			if err != nil && !strings.HasPrefix(name, "data/records/") {
-				t.Errorf("seed %d: damage of %s reached the records", seed, name)
-			}
-		}
-		if err := e.Log().Commit([]store.Block{numbered(0, blocks)}); err != nil {
-			t.Errorf("seed %d, %s: the log takes no more: %v", seed, name, err)
-		}
-		_ = e.Close()
-	}
-	if refused == 0 {
-		t.Error("no flipped bit was noticed")
-	}
 }
 
 // TestReadBeforeDamageIsServed: a read that begins before a damaged block gives what

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	kv "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -109,39 +110,51 @@ func Open(o Options) (*Engine, error) {
 	}
 	e := &Engine{space: newSpace(o), stop: make(chan struct{})}
 	e.health.fatal, e.health.down = o.Fatal, make(chan struct{})
-	fs := &guard{FS: vfs.OnDiskFull(o.FS, e.space.exhausted), health: &e.health, stop: e.stop}
+	fs := vfs.OnDiskFull(o.FS, e.space.exhausted)
 
 	inRecords := newTranslator(fs.PathJoin(o.Dir, "records"), o.Log)
-	recordsDB, err := openInstance(inRecords, e.recordOptions(fs, o, inRecords))
+	recordsDB, err := e.openInstance(fs, inRecords, e.recordOptions(o, inRecords))
 	if err != nil {
 		return nil, err
 	}
 	inLog := newTranslator(fs.PathJoin(o.Dir, "log"), o.Log)
-	logDB, err := openInstance(inLog, e.logOptions(fs, o, inLog))
+	logDB, err := e.openLog(fs, inLog, o)
 	if err != nil {
 		return nil, errors.Join(err, recordsDB.Close())
 	}
-	e.records = &records{db: recordsDB, engine: e, seed: maphash.MakeSeed(), translator: inRecords}
-	e.events = &eventLog{db: logDB, engine: e, translator: inLog}
-	generation, err := e.records.nextGeneration()
+	e.records = &records{
+		db: recordsDB, engine: e, seed: maphash.MakeSeed(), translator: inRecords,
+		waiting: backlog{db: recordsDB, dir: inRecords.dir, log: o.Log},
+	}
+	e.events = &eventLog{db: logDB, engine: e, translator: inLog, waiting: backlog{db: logDB, dir: inLog.dir, log: o.Log}}
+	generation, err := e.nextGeneration()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("pebble: store the generation: %w", err), recordsDB.Close(), logDB.Close())
 	}
 	e.records.rev.Store(generation << revCounterBits)
+	if err := e.records.readTallies(); err != nil {
+		return nil, errors.Join(fmt.Errorf("pebble: read the counters: %w", err), recordsDB.Close(), logDB.Close())
+	}
 	e.claims = newClaims(generation, &e.gate)
 	e.space.check()
 	e.wg.Go(func() { e.space.watch(e.stop) })
+	e.wg.Go(func() { e.records.waiting.watch(e.stop) })
+	e.wg.Go(func() { e.events.waiting.watch(e.stop) })
+	e.wg.Go(func() { e.suspect(fs, inLog) })
 	return e, nil
 }
 
-// openInstance opens one Pebble in its folder.
-func openInstance(t *translator, o *kv.Options) (*kv.DB, error) {
-	if err := makeFolder(o.FS, t.dir); err != nil {
+// openInstance opens one Pebble in its folder. An error names the file that was read last:
+// not all of Pebble's do.
+func (e *Engine) openInstance(fs vfs.FS, t *translator, o *kv.Options) (*kv.DB, error) {
+	if err := makeFolder(fs, t.dir); err != nil {
 		return nil, err
 	}
+	guarded := &guard{FS: fs, health: &e.health, stop: e.stop}
+	o.FS = guarded
 	db, err := kv.Open(t.dir, o)
 	if err != nil {
-		return nil, fmt.Errorf("pebble: open %s: %w", t.dir, t.translate(err))
+		return nil, fmt.Errorf("pebble: open %s, at %s: %w", t.dir, guarded.lastRead(), t.translate(err))
 	}
 	return db, nil
 }
@@ -175,7 +188,29 @@ func (e *Engine) Close() error {
 	if e.health.failed.Load() {
 		return errFailed
 	}
+	if !e.Full() {
+		settle(e.records.db, e.events.db)
+	}
 	return errors.Join(e.records.db.Close(), e.events.db.Close())
+}
+
+// settle writes what the write-ahead logs hold into tables, whose checksums vouch for all
+// of it: of a log, the last record cannot be told from one that was never whole. It is
+// given up after settleWithin: the logs are read when the engine opens.
+func settle(dbs ...*kv.DB) {
+	late := time.NewTimer(settleWithin)
+	defer late.Stop()
+	for _, db := range dbs {
+		flushed, err := db.AsyncFlush()
+		if err != nil {
+			continue
+		}
+		select {
+		case <-flushed:
+		case <-late.C:
+			return
+		}
+	}
 }
 
 // write applies a batch and says whether it can be taken for done.

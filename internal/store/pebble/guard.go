@@ -1,8 +1,10 @@
 package pebble
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -19,6 +21,10 @@ type guard struct {
 
 	health *health
 	stop   <-chan struct{}
+
+	// shared
+
+	read atomic.Pointer[string] // the file opened last for reading
 }
 
 // Unwrap implements vfs.FS.
@@ -39,6 +45,28 @@ func (g *guard) met(name string, err error) error {
 	case <-g.stop:
 	}
 	return err
+}
+
+// Open implements vfs.FS. Pebble takes some damage of a write-ahead log or a manifest for
+// its end, and goes on without what stood behind it: verify does not.
+func (g *guard) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	g.read.Store(&name)
+	f, err := g.FS.Open(name, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := verify(f, g.PathBase(name)); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
+	}
+	return f, nil
+}
+
+// lastRead names the file that was opened last for reading.
+func (g *guard) lastRead() string {
+	if name := g.read.Load(); name != nil {
+		return *name
+	}
+	return "no file"
 }
 
 // Create implements vfs.FS.

@@ -78,11 +78,14 @@ func splitIndex(b []byte) (index, key string, ok bool) {
 }
 
 // The key spaces of the log instance: t/ blocks, m/ marks; then the partition and the
-// first sequence, both big-endian.
+// first sequence, both big-endian; d/ a note that a partition's end was lost; and one key
+// of the engine's own.
 const (
-	prefixBlock = "t/"
-	prefixMark  = "m/"
-	logKeySize  = 2 + 4 + 8
+	prefixBlock   = "t/"
+	prefixMark    = "m/"
+	prefixNote    = "d/"
+	keyGeneration = "g/generation"
+	logKeySize    = 2 + 4 + 8
 )
 
 func putLogKey(dst []byte, prefix string, partition uint32, sequence uint64) {

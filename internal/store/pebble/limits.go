@@ -14,6 +14,9 @@ const (
 	// maxBatch bounds the writes, and the deltas, of one batch.
 	maxBatch = 4 << 10
 
+	// maxTallies bounds the counters whose sums are kept in memory.
+	maxTallies = 1 << 10
+
 	// stripes is the number of locks that order the writes of one key. A write holds its
 	// lock over its flush, so it must be well above the number of concurrent writers.
 	stripes = 1 << 10
@@ -30,6 +33,29 @@ const (
 
 	// scanCheck is how many records a scan passes between looks at its context.
 	scanCheck = 256
+
+	// grantEvery is how often an instance is asked whether it wants to compact more.
+	grantEvery = 100 * time.Millisecond
+	// damageRest is how long an instance compacts nothing after a compaction that met damage.
+	damageRest = time.Minute
+	// maxSublevels is how many flushes may wait to be compacted before Pebble lets writes
+	// wait, without end if the compaction cannot succeed because a table is damaged; so from
+	// fullSublevels on, writes are refused. Until then 14 GiB are written beside the damage.
+	maxSublevels  = 1 << 10
+	fullSublevels = maxSublevels - 128
+	// sublevelsEvery is how often they are counted: at 600 MB/s written, 38 come between.
+	sublevelsEvery = time.Second
+
+	// maxPartitions bounds the partitions of a log that are looked at when it is damaged.
+	maxPartitions = 1 << 6
+	// mendBatch is how much of a damaged log is copied at once, in bytes.
+	mendBatch = 4 << 20
+
+	// suspectEvery is how often it is noted for the next start that a table is damaged.
+	suspectEvery = time.Second
+
+	// settleWithin is how long Close waits for what it flushes.
+	settleWithin = 5 * time.Second
 
 	// defaultReserve is the free space below which writes are refused.
 	defaultReserve = 256 << 20

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	kv "github.com/cockroachdb/pebble/v2"
@@ -25,6 +26,7 @@ type eventLog struct {
 	// shared
 
 	damaged damaged
+	waiting backlog
 }
 
 var _ store.Log = (*eventLog)(nil)
@@ -38,7 +40,7 @@ func (l *eventLog) Commit(blocks []store.Block) error {
 		return err
 	}
 	defer l.engine.gate.leave()
-	if err := l.engine.space.admit(); err != nil {
+	if err := errors.Join(l.engine.space.admit(), l.waiting.admit()); err != nil {
 		return err
 	}
 	size := 64
@@ -97,8 +99,13 @@ func (l *eventLog) Read(partition uint32, from uint64, maxBytes int) ([]store.St
 	}
 	// The last key that is not behind from: from's own, or the one before the next.
 	ok := it.SeekLT(append(logKey(prefixBlock, partition, from), 0))
-	if !ok && it.Error() == nil {
+	switch {
+	case ok:
+	case it.Error() == nil:
 		ok = it.First()
+	case l.begins(partition, from):
+		// A damaged table that ends before from is in the way backwards, not forwards.
+		ok = it.SeekGE(logKey(prefixBlock, partition, from))
 	}
 	var out []store.Stored
 	size := 0
@@ -120,6 +127,32 @@ func (l *eventLog) Read(partition uint32, from uint64, maxBytes int) ([]store.St
 		return l.refuse(out, err, it)
 	}
 	return out, l.translator.translate(it.Close())
+}
+
+// begins reports whether a block begins at a sequence.
+func (l *eventLog) begins(partition uint32, sequence uint64) bool {
+	it, err := l.iterate(prefixBlock, partition)
+	if err != nil {
+		return false
+	}
+	ok := it.SeekGE(logKey(prefixBlock, partition, sequence)) && logSequence(it.Key()) == sequence
+	return it.Close() == nil && ok
+}
+
+// Next implements store.Log.
+func (l *eventLog) Next(partition uint32, behind uint64) (first uint64, ok bool, err error) {
+	if err := l.engine.gate.enter(); err != nil {
+		return 0, false, err
+	}
+	defer l.engine.gate.leave()
+	it, err := l.iterate(prefixBlock, partition)
+	if err != nil {
+		return 0, false, err
+	}
+	if ok = it.SeekGE(append(logKey(prefixBlock, partition, behind), 0)); ok {
+		first = logSequence(it.Key())
+	}
+	return first, ok, l.translator.translate(it.Close())
 }
 
 // value reads the block the iterator stands at, unless it is known to be damaged.
@@ -179,45 +212,77 @@ func (l *eventLog) Tails(partitions uint32) ([]store.Tail, error) {
 	defer l.engine.gate.leave()
 	tails := make([]store.Tail, 0, partitions)
 	for p := range partitions {
-		tail := store.Tail{Partition: p}
-		it, err := l.iterate(prefixBlock, p)
+		tail, err := l.tail(p)
 		if err != nil {
 			return nil, fmt.Errorf("end of partition %d: %w", p, err)
 		}
-		if it.Last() {
-			value, err := it.ValueAndErr()
-			if err != nil {
-				return nil, errors.Join(fmt.Errorf("end of partition %d: %w", p, l.translator.translate(err)), it.Close())
-			}
-			tail.First = logSequence(it.Key())
-			tail.Value = append(make([]byte, 0, len(value)), value...)
-		}
-		if err := it.Close(); err != nil {
-			return nil, fmt.Errorf("end of partition %d: %w", p, l.translator.translate(err))
+		if n, ok := readNote(l.db, p); ok && tail.Damage == nil && n.holds(tail) {
+			tail = store.Tail{Partition: p, First: n.first, Damage: fmt.Errorf("%w: %s", store.ErrCorrupt, n.why)}
 		}
 		tails = append(tails, tail)
 	}
 	return tails, nil
 }
 
-// Marks implements store.Log.
+// tail reads the last block of a partition, or what is left of it.
+func (l *eventLog) tail(partition uint32) (store.Tail, error) {
+	tail := store.Tail{Partition: partition}
+	it, err := l.iterate(prefixBlock, partition)
+	if err != nil {
+		return tail, err
+	}
+	if it.Last() {
+		tail.First = logSequence(it.Key())
+		var value []byte
+		if value, err = l.value(it, partition); err == nil {
+			tail.Value = append(make([]byte, 0, len(value)), value...)
+		}
+	}
+	closed := l.translator.translate(it.Close()) // reports the same damage again
+	if err == nil {
+		err = closed
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		tail.Value, tail.Damage, err = nil, err, nil
+	}
+	return tail, err
+}
+
+// Marks implements store.Log. Where some are damaged, those before and those behind
+// them are given.
 func (l *eventLog) Marks(partition uint32) ([]store.Mark, error) {
 	if err := l.engine.gate.enter(); err != nil {
 		return nil, err
 	}
 	defer l.engine.gate.leave()
+	marks, err := l.marks(partition, (*kv.Iterator).First, (*kv.Iterator).Next)
+	if !errors.Is(err, store.ErrCorrupt) {
+		return marks, err
+	}
+	behind, _ := l.marks(partition, (*kv.Iterator).Last, (*kv.Iterator).Prev) // its error is the same
+	for _, m := range slices.Backward(behind) {
+		if n := len(marks); n == 0 || m.Sequence > marks[n-1].Sequence {
+			marks = append(marks, m)
+		}
+	}
+	return marks, err
+}
+
+// marks walks over a partition's marks until there are no more or one is damaged.
+func (l *eventLog) marks(partition uint32, begin, step func(*kv.Iterator) bool) ([]store.Mark, error) {
 	it, err := l.iterate(prefixMark, partition)
 	if err != nil {
 		return nil, err
 	}
 	var marks []store.Mark
-	for ok := it.First(); ok; ok = it.Next() {
+	for ok := begin(it); ok; ok = step(it) {
 		value, err := it.ValueAndErr()
 		if err == nil && len(value) != markSize {
 			err = fmt.Errorf("%w: a mark of %d bytes", store.ErrCorrupt, len(value))
 		}
 		if err != nil {
-			return nil, errors.Join(l.translator.translate(err), it.Close())
+			_ = it.Close() // reports the same again
+			return marks, l.translator.translate(err)
 		}
 		marks = append(marks, store.Mark{
 			Sequence: logSequence(it.Key()),

@@ -9,7 +9,6 @@ import (
 	kv "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // formatVersion is the one format of Pebble's files that this version writes: the
@@ -17,23 +16,26 @@ import (
 const formatVersion = kv.FormatValueSeparation
 
 // common is what both instances share.
-func (e *Engine) common(fs vfs.FS, o Options, t *translator) *kv.Options {
+func (e *Engine) common(o Options, t *translator) *kv.Options {
 	l := o.Log.With(slog.String("dir", t.dir))
-	return &kv.Options{
-		FS:                          fs,
+	compactions := newScheduler()
+	p := &kv.Options{
 		FormatMajorVersion:          formatVersion,
 		Logger:                      logger{log: l, fail: e.health.end},
-		EventListener:               listener(l, t),
+		EventListener:               listener(l, t, compactions),
 		MemTableSize:                memTable,
 		MemTableStopWritesThreshold: memTables,
+		L0StopWritesThreshold:       maxSublevels,
 		BytesPerSync:                1 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
+	p.Experimental.CompactionScheduler = compactions
+	return p
 }
 
 // recordOptions: small values read at random.
-func (e *Engine) recordOptions(fs vfs.FS, o Options, t *translator) *kv.Options {
-	p := e.common(fs, o, t)
+func (e *Engine) recordOptions(o Options, t *translator) *kv.Options {
+	p := e.common(o, t)
 	p.CacheSize = recordsCache
 	if o.CacheBytes > 0 {
 		p.CacheSize = o.CacheBytes
@@ -48,10 +50,9 @@ func (e *Engine) recordOptions(fs vfs.FS, o Options, t *translator) *kv.Options 
 // logOptions: blocks written in order, read in order, dropped by range
 // (telemetry-log 6). Target file size and level-0 threshold stay at their defaults:
 // larger files straddle partitions and are rewritten.
-func (e *Engine) logOptions(fs vfs.FS, o Options, t *translator) *kv.Options {
-	p := e.common(fs, o, t)
+func (e *Engine) logOptions(o Options, t *translator) *kv.Options {
+	p := e.common(o, t)
 	p.CacheSize = logCache
-	p.L0StopWritesThreshold = 64
 	p.FlushDelayDeleteRange = 2 * time.Second // or an idle log never returns space
 	for i := range p.Levels {
 		p.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
@@ -69,10 +70,13 @@ func (e *Engine) logOptions(fs vfs.FS, o Options, t *translator) *kv.Options {
 }
 
 // listener tells the operator what Pebble found behind our back.
-func listener(l *slog.Logger, t *translator) *kv.EventListener {
+func listener(l *slog.Logger, t *translator, compactions *scheduler) *kv.EventListener {
 	var told atomic.Int64 // when background work was last reported, Unix nanoseconds
 	return &kv.EventListener{
 		BackgroundError: func(err error) {
+			if kv.IsCorruptionError(err) {
+				compactions.rest(damageRest)
+			}
 			if now, last := time.Now().UnixNano(), told.Load(); now-last > int64(tellEvery) && told.CompareAndSwap(last, now) {
 				l.Warn("background work of the store failed and is tried again", slog.Any("err", err))
 			}

@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -29,39 +28,13 @@ type records struct {
 
 	// shared
 
-	rev   atomic.Uint64
-	locks [stripes]sync.Mutex // one key's writes one after another; taken in order
+	waiting backlog
+	rev     atomic.Uint64
+	locks   [stripes]sync.Mutex // one key's writes one after another; taken in order
+	tallies tallies
 }
 
 var _ store.Records = (*records)(nil)
-
-// nextGeneration raises the stored generation, synced, before anything uses it.
-func (r *records) nextGeneration() (uint64, error) {
-	key := spaceKey(spaceMeta, metaGeneration)
-	value, closer, err := r.db.Get(key)
-	generation := uint64(1)
-	switch {
-	case errors.Is(err, kv.ErrNotFound):
-	case err != nil:
-		return 0, r.translator.translate(err)
-	default:
-		if len(value) != 8 {
-			return 0, errors.Join(fmt.Errorf("%w: a generation of %d bytes", store.ErrCorrupt, len(value)), closer.Close())
-		}
-		generation = binary.LittleEndian.Uint64(value) + 1
-		if err := closer.Close(); err != nil {
-			return 0, err
-		}
-	}
-	b := r.db.NewBatch()
-	if err := b.Set(key, binary.LittleEndian.AppendUint64(nil, generation), nil); err != nil {
-		return 0, err
-	}
-	if err := r.engine.write(r.db, b, kv.Sync); err != nil {
-		return 0, err
-	}
-	return generation, b.Close()
-}
 
 // enter lets a call in.
 func (r *records) enter(ctx context.Context) error {
@@ -95,6 +68,9 @@ func (r *records) Counter(ctx context.Context, key string) (int64, error) {
 		return 0, err
 	}
 	defer r.engine.gate.leave()
+	if n, ok := r.tallies.sum(key); ok {
+		return n, nil
+	}
 	value, closer, err := r.db.Get(spaceKey(spaceCounter, key))
 	if errors.Is(err, kv.ErrNotFound) {
 		return 0, nil

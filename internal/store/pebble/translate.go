@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	kv "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -19,6 +21,10 @@ type translator struct {
 
 	dir string
 	log *slog.Logger
+
+	// shared
+
+	table atomic.Bool // a damaged table was met
 
 	// guarded by mu
 
@@ -55,6 +61,9 @@ func (t *translator) translate(err error) error {
 
 // damaged tells the operator, once for each place.
 func (t *translator) damaged(where string, err error) {
+	if strings.HasSuffix(where, ".sst") {
+		t.table.Store(true)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := where + err.Error()

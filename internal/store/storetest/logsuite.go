@@ -76,6 +76,19 @@ func logRead(t *testing.T, s Subject) {
 			t.Errorf("read from %d, %d bytes: %s", c.from, c.max, diff)
 		}
 	}
+	for behind, want := range map[uint64]uint64{0: 5, 4: 5, 5: 10, 9: 10, 10: 300, 299: 300, 300: 1000} {
+		if got, ok, err := l.Next(0, behind); got != want || !ok || err != nil {
+			t.Errorf("behind %d begins %d, %v, %v; want %d", behind, got, ok, err, want)
+		}
+	}
+	for partition, behind := range map[uint32]uint64{0: 1000, 1: 0} {
+		if got, ok, err := l.Next(partition, behind); ok || err != nil {
+			t.Errorf("behind %d of partition %d begins %d, %v", behind, partition, got, err)
+		}
+	}
+	if _, ok, err := l.Next(0, ^uint64(0)); ok || err != nil {
+		t.Errorf("something begins behind everything: %v", err)
+	}
 	stored, err := l.Read(0, 1000, 1)
 	must(t, 0, err)
 	if !bytes.Equal(stored[0].Value, value(0, 1000, 1<<20)) {

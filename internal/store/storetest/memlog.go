@@ -24,6 +24,7 @@ type memLog struct {
 type memPartition struct {
 	blocks []memBlock // by First
 	marks  []store.Mark
+	lost   map[uint64]bool // marks that cannot be read, by sequence
 }
 
 type memBlock struct {
@@ -39,6 +40,17 @@ func (m *Memory) Damage(partition uint32, first uint64) {
 	if i, ok := m.log.partitions[partition].find(first); ok {
 		m.log.partitions[partition].blocks[i].damaged = true
 	}
+}
+
+// DamageMark makes a stored mark unreadable.
+func (m *Memory) DamageMark(partition uint32, sequence uint64) {
+	m.log.mu.Lock()
+	defer m.log.mu.Unlock()
+	p := m.log.partition(partition)
+	if p.lost == nil {
+		p.lost = map[uint64]bool{}
+	}
+	p.lost[sequence] = true
 }
 
 // Alter changes a stored block behind the engine's back.
@@ -144,6 +156,24 @@ func (l *memLog) Read(partition uint32, from uint64, maxBytes int) ([]store.Stor
 	return out, nil
 }
 
+// Next implements store.Log.
+func (l *memLog) Next(partition uint32, behind uint64) (first uint64, ok bool, err error) {
+	if err := l.faults.meet(LogNext); err != nil {
+		return 0, false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.partitions[partition]
+	i, exact := p.find(behind)
+	if exact {
+		i++
+	}
+	if p == nil || i == len(p.blocks) {
+		return 0, false, nil
+	}
+	return p.blocks[i].First, true, nil
+}
+
 // Trim implements store.Log.
 func (l *memLog) Trim(partition uint32, before uint64) error {
 	if err := l.faults.meet(LogTrim); err != nil {
@@ -169,10 +199,11 @@ func (l *memLog) Tails(partitions uint32) ([]store.Tail, error) {
 		t := store.Tail{Partition: id}
 		if p := l.partitions[id]; p != nil && len(p.blocks) > 0 {
 			last := p.blocks[len(p.blocks)-1]
-			if last.damaged {
-				return nil, fmt.Errorf("%w: partition %d, block %d", store.ErrCorrupt, id, last.First)
+			if t.First = last.First; last.damaged {
+				t.Damage = fmt.Errorf("%w: partition %d, block %d", store.ErrCorrupt, id, last.First)
+			} else {
+				t.Value = append(make([]byte, 0, len(last.Value)), last.Value...)
 			}
-			t.First, t.Value = last.First, append(make([]byte, 0, len(last.Value)), last.Value...)
 		}
 		tails = append(tails, t)
 	}
@@ -186,10 +217,16 @@ func (l *memLog) Marks(partition uint32) ([]store.Mark, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.partitions[partition]; p != nil {
-		return slices.Clone(p.marks), nil
+	p := l.partitions[partition]
+	if p == nil {
+		return nil, nil
 	}
-	return nil, nil
+	lost := func(m store.Mark) bool { return p.lost[m.Sequence] }
+	marks := slices.DeleteFunc(slices.Clone(p.marks), lost)
+	if slices.ContainsFunc(p.marks, lost) {
+		return marks, fmt.Errorf("%w: partition %d, marks", store.ErrCorrupt, partition)
+	}
+	return marks, nil
 }
 
 // take moves what o holds into l.
@@ -197,6 +234,6 @@ func (l *memLog) take(o *memLog) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for id, p := range o.partitions {
-		l.partitions[id] = &memPartition{blocks: slices.Clone(p.blocks), marks: slices.Clone(p.marks)}
+		l.partitions[id] = &memPartition{blocks: slices.Clone(p.blocks), marks: slices.Clone(p.marks), lost: p.lost}
 	}
 }

@@ -26,6 +26,7 @@ const (
 	RecordsCounter   Op = "records.counter"
 	LogCommit        Op = "log.commit"
 	LogRead          Op = "log.read"
+	LogNext          Op = "log.next"
 	LogTrim          Op = "log.trim"
 	LogTails         Op = "log.tails"
 	LogMarks         Op = "log.marks"

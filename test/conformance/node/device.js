@@ -44,6 +44,14 @@ play({
     const result = await client.open();
     return { kind: result && result.constructor.name };
   },
+  // again: {connection, transport, ca}: the same program opens another client.
+  async again(c) {
+    const second = Client.fromConnectionString(c.connection, transports[c.transport]);
+    await second.setOptions({ ca: fs.readFileSync(c.ca, 'utf8') });
+    second.on('error', () => {});
+    await second.open();
+    second.onDeviceMethod('reboot', () => {});
+  },
   async send(c) {
     const result = await client.sendEvent(message(c.message));
     return { kind: result && result.constructor.name };

@@ -1,0 +1,4 @@
+package event
+
+// maxStamps is how many senders an Encoder remembers what it writes of them.
+const maxStamps = 4096
