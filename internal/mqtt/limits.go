@@ -7,9 +7,6 @@ import (
 )
 
 const (
-	// arrivalBuffer is what a CONNECT is first read into, in bytes; with a token it is about 500.
-	arrivalBuffer = 1024
-
 	// maxPacket is the greatest packet of an authenticated peer: the largest message behind
 	// the longest topic, the packet identifier and the fixed header.
 	maxPacket = 5 + 2 + 65_535 + 2 + iot.MaxMessageSize

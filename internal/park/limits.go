@@ -22,6 +22,22 @@ const (
 	pressedFor    = 5 * time.Second
 	pressureEvery = 100 * time.Millisecond
 
+	// seatPart is the part of the strangers that may be in the middle of a handshake: such a one
+	// holds up to 60 kB, which crypto/tls does not give back while it waits, the others 10.
+	seatPart = 4
+
+	// freeInput is how much input of a stranger counts against nobody else, in bytes: any
+	// ClientHello and any CONNECT without a will. maxHoard bounds the rest of all together.
+	freeInput = 4 * 1024
+	maxHoard  = 4 << 20
+
+	// leastRead is the least that is read of a stranger at once, in bytes.
+	leastRead = 512
+
+	// plainHome is what a first packet is read into on the plain path, in bytes; a CONNECT with
+	// a token is about 500.
+	plainHome = 1024
+
 	// firstPause and longestPause bound the wait after a failed accept, doubled each time.
 	firstPause   = 5 * time.Millisecond
 	longestPause = time.Second

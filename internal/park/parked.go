@@ -1,8 +1,10 @@
 package park
 
 import (
+	"cmp"
 	"errors"
 	"net"
+	"os"
 	"runtime"
 	"time"
 )
@@ -44,11 +46,14 @@ func (d *desk) clear() {
 func (s *socket) park(c *Conn, conv Conversation, leftover []byte) {
 	p := &parked{dialog: dialog{c: c, conv: conv}, unread: true, due: true, grown: arrived}
 	p.kept = append(p.kept, leftover...)
-	s.stage, s.parked, s.host = p, true, nil
+	s.stage, s.parked = p, true
 }
 
 // step takes turns until there is nothing to do.
 func (p *parked) step(s *socket, bits uint32) bool {
+	if s.guest != nil { // not admitted yet
+		s.guest.settle(time.Now())
+	}
 	if p.note(s, bits); !p.busy(s) {
 		p.rest(s)
 		return false
@@ -97,6 +102,10 @@ func (p *parked) late(s *socket) bool {
 	if p.stopping {
 		return s.lot.now() >= p.until
 	}
+	if s.guest != nil && !time.Now().Before(s.guest.until) {
+		p.written = os.ErrDeadlineExceeded // its time is over, whatever it waits for
+		return true
+	}
 	return !p.deadline.IsZero() && s.lot.now() >= s.lot.at(p.deadline)
 }
 
@@ -104,8 +113,8 @@ func (p *parked) late(s *socket) bool {
 // connection.
 func (p *parked) work(s *socket, d *desk) error {
 	for {
-		if p.written != nil || p.stopping && p.late(s) {
-			return ErrShutdown
+		if late := p.late(s); p.written != nil || p.stopping && late {
+			return cmp.Or(p.written, ErrShutdown)
 		}
 		if err := p.fill(s, &d.tray); err != nil {
 			return err
@@ -183,6 +192,10 @@ func (p *parked) rest(s *socket) {
 	} else {
 		s.wakeAt(s.lot.at(p.deadline))
 	}
+	if s.guest != nil {
+		s.guest.waits()
+		s.wakeAt(s.lot.at(s.guest.until))
+	}
 }
 
 // end ends the conversation. What is then left to do with the peer is the next stage, none
@@ -208,7 +221,7 @@ func (p *parked) end(s *socket, d *desk, why error) {
 
 // linger waits for the peer's own close, without a goroutine.
 func (s *socket) linger(c *Conn) {
-	s.stage, s.parked, s.host = &lingering{c: c, left: lingerBytes, until: s.lot.now() + int64(lingerFor)}, true, nil
+	s.stage, s.parked = &lingering{c: c, left: lingerBytes, until: s.lot.now() + int64(lingerFor)}, true
 	s.input = true
 }
 

@@ -316,7 +316,7 @@ func TestLastDescriptorsAreForOthers(t *testing.T) {
 	}
 	limit := setHighest(lot, 3)
 	accepted, peer := tcpPair(t)
-	if _, err := lot.adopt(accepted, visit(nil)); !errors.Is(err, errFew) {
+	if _, err := lot.adopt(accepted, guest(nil)); !errors.Is(err, errFew) {
 		t.Errorf("adopt = %v, want errFew", err)
 	}
 	if _, err := io.ReadAll(peer); err != nil { // it was closed

@@ -3,6 +3,7 @@ package pki
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -112,6 +113,9 @@ func Facts(c *tls.Conn) device.TLS {
 	}
 	return facts
 }
+
+// Certificates gives the client's chain, leaf first, not verified.
+func Certificates(c *tls.Conn) []*x509.Certificate { return c.ConnectionState().PeerCertificates }
 
 // conn is the socket under a TLS connection, with what crypto/tls tells only while
 // it shakes hands.
