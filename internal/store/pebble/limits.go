@@ -46,8 +46,9 @@ const (
 	// sublevelsEvery is how often they are counted: at 600 MB/s written, 38 come between.
 	sublevelsEvery = time.Second
 
-	// maxPartitions bounds the partitions of a log that are looked at when it is damaged.
-	maxPartitions = 1 << 6
+	// maxPartitions is how many partitions of a log are looked at when it is damaged: no log
+	// has more (telemetry.MaxPartitions).
+	maxPartitions = 32
 	// mendBatch is how much of a damaged log is copied at once, in bytes.
 	mendBatch = 4 << 20
 
