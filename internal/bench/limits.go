@@ -12,7 +12,6 @@ const (
 	MaxSize     = 256 * 1024
 	MaxDuration = 24 * time.Hour
 	MaxWorkers  = 4096 // handshakes at once
-	MaxRounds   = 1000 // starts of a server
 
 	batchBytes = 64 * 1024        // the most that one write carries, unless one packet is larger
 	readBytes  = 4096             // one read's buffer: 1,024 PUBACKs
@@ -23,8 +22,16 @@ const (
 	keepAlive  = 1000             // seconds, in CONNECT: below Azure's ceiling of 1,177
 	maxHold    = 15 * time.Minute // an idle hold needs no pings within keepAlive
 	maxSources = 64               // source addresses
-	startWait  = time.Minute      // from a server's start to the first device it accepts
-	lookEvery  = time.Millisecond // how often a starting server is asked where it listens
+)
+
+// maxModules is how many modules a device has at most.
+const maxModules = 50
+
+// The bounds of a restart run.
+const (
+	MaxRounds = 1000             // starts of the server
+	startWait = time.Minute      // from its start to the first device it accepts
+	askEvery  = time.Millisecond // how often a starting server is asked where it listens
 )
 
 func check(name string, value, least, most int) error {
