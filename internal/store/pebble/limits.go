@@ -72,6 +72,10 @@ const (
 	// logCache is the block cache of the log instance, in bytes: readers go through the
 	// ring of the telemetry log, not through this.
 	logCache = 16 << 20
+	// indexBlock is the size of an index block of the records, in bytes: one for each
+	// table. With Pebble's 4 KiB a read goes through an index of the index, and through one
+	// block more.
+	indexBlock = 256 << 10
 	// memTable is the memtable of either instance, in bytes (telemetry-log 6).
 	memTable = 16 << 20
 	// memTables is how many memtables may wait for their flush before writes stop.
