@@ -47,7 +47,8 @@ type conn struct {
 	full     []*user                  // those with messages that the log has not taken
 	runs     []*user                  // those with messages gathered in this turn
 	replies  int                      // replies that wait for credit
-	scratch  []byte                   // where a message is encoded
+	sole     sole
+	scratch  []byte // where a message is encoded
 	stopping bool
 	bye      device.Goodbye
 	byPeer   bool // the peer closed, with whatever words
@@ -204,7 +205,8 @@ func (c *conn) opened(o *amqpwire.Open) {
 	if c.server.cfg.Hosts.Has(o.Hostname) {
 		c.host = o.Hostname
 	}
-	c.machine.Open(amqpwire.Open{})
+	c.machine.Open(c.wishes(o))
+	c.beSole()
 }
 
 // trust notes that the peer has proved something.
@@ -217,6 +219,9 @@ func (c *conn) trust() {
 	c.machine.Trust()
 	if c.trusted != nil {
 		c.trusted()
+	}
+	if c.open.ContainerID != "" || c.sole.asked { // else the open is to come
+		c.beSole()
 	}
 }
 
@@ -281,6 +286,9 @@ func (c *conn) Closed(now time.Time, why error) {
 		then()
 	}
 	c.closeUsers() // those that were opening
+	if c.sole.entered {
+		c.server.soles.leave(c)
+	}
 	if !c.proven && c.trusted != nil {
 		c.trusted() // its place among strangers is free
 	}

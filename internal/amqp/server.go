@@ -68,6 +68,7 @@ type Server struct {
 	// shared
 
 	receivers receivers
+	soles     soles
 	encoded   encoded
 }
 

@@ -208,7 +208,9 @@ func (u *user) woken(*conn) {
 // closeUsers ends every session, because the connection is over.
 func (c *conn) closeUsers() {
 	for _, u := range c.users {
-		u.close(c.bye)
+		if !u.opening { // its session is to come, and is closed then
+			u.close(c.bye)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func TestDuelIsExplainedWhole(t *testing.T) {
 			c.Loser.RemoteAddress != home || c.Winner.RemoteAddress != office || c.Loser.BytesIn != 100 || c.Loser.TLS.Version != "TLS 1.3" {
 			t.Errorf("got %+v", c)
 		}
-		if e.Lost.PublishesUnacknowledged != 8 || !strings.Contains(e.Summary, home) || e.RunnerUp == nil || e.Advice.Fix == "" {
+		if e.Lost.PublishesUnacknowledged != 8 || e.Lost.C2DReleased != 12 || c.Released != 3 || !strings.Contains(e.Summary, home) || e.RunnerUp == nil || e.Advice.Fix == "" {
 			t.Errorf("got lost %+v, summary %q, runner-up %+v", e.Lost, e.Summary, e.RunnerUp)
 		}
 		b, err := json.Marshal(e.Masked())

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/berth-iot/berth/internal/c2d"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
@@ -45,6 +46,7 @@ type Config struct {
 	Keys       keys
 	Presence   *presence.Presence
 	Telemetry  *telemetry.Log
+	Queues     *c2d.Queues
 	Refusals   refusals
 	Afterlives afterlives // nil: nobody wants to know
 	Metrics    *Metrics
@@ -59,6 +61,7 @@ type Hub struct {
 	keys       keys
 	presence   *presence.Presence
 	telemetry  *telemetry.Log
+	queues     *c2d.Queues
 	refusals   refusals
 	afterlives afterlives // nil: nobody wants to know
 	metrics    *Metrics
@@ -75,11 +78,11 @@ var _ device.Core = (*Hub)(nil)
 
 // New makes a Hub. Its parts stay the caller's to close.
 func New(cfg Config) (*Hub, error) {
-	if cfg.Keys == nil || cfg.Presence == nil || cfg.Telemetry == nil || cfg.Refusals == nil || cfg.Metrics == nil {
-		return nil, fmt.Errorf("hub: Config needs Keys, Presence, Telemetry, Refusals and Metrics")
+	if cfg.Keys == nil || cfg.Presence == nil || cfg.Telemetry == nil || cfg.Queues == nil || cfg.Refusals == nil || cfg.Metrics == nil {
+		return nil, fmt.Errorf("hub: Config needs Keys, Presence, Telemetry, Queues, Refusals and Metrics")
 	}
 	h := &Hub{
-		keys: cfg.Keys, presence: cfg.Presence, telemetry: cfg.Telemetry,
+		keys: cfg.Keys, presence: cfg.Presence, telemetry: cfg.Telemetry, queues: cfg.Queues,
 		refusals: cfg.Refusals, afterlives: cfg.Afterlives, metrics: cfg.Metrics, log: cfg.Logger, now: cfg.Now,
 	}
 	if h.log == nil {
@@ -161,7 +164,8 @@ func (h *Hub) Changed(id iot.Identity, change registry.Change) {
 		h.presence.RevokeDevice(id.Device, code, reason)
 	}
 	if change == registry.Deleted {
-		if err := h.presence.Forget(context.Background(), id); err != nil {
+		err := errors.Join(h.presence.Forget(context.Background(), id), h.queues.Forget(context.Background(), id))
+		if err != nil {
 			h.log.Error("what is kept of a deleted identity could not be removed",
 				slog.String("device", id.Device), slog.String("module", id.Module), slog.Any("err", err))
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/berth-iot/berth/internal/c2d"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
@@ -46,6 +47,13 @@ func (k *keyring) Authenticate(_ context.Context, id iot.Identity, _ string, cre
 	return device.Proof{Stamp: iot.Stamp{Identity: id, Generation: 7}, Slot: "primary"}, nil
 }
 
+// Generation lets messages be sent to everybody.
+func (k *keyring) Generation(_ context.Context, id iot.Identity) (uint64, bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return 7, !k.barred[id], nil
+}
+
 func (k *keyring) bar(id iot.Identity) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -58,6 +66,20 @@ type witness struct {
 	told    []string
 	endings []device.Ending
 	after   map[string][]device.Afterlife // by identity and epoch
+	mail    []iot.MessageEnd
+}
+
+func (w *witness) outcome(e iot.MessageEnd) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mail = append(w.mail, e)
+}
+
+// outcomes gives how messages ended.
+func (r *rig) outcomes() []iot.MessageEnd {
+	r.witness.mu.Lock()
+	defer r.witness.mu.Unlock()
+	return append([]iot.MessageEnd(nil), r.witness.mail...)
 }
 
 func (w *witness) Afterlife(id iot.Identity, epoch string, a device.Afterlife) {
@@ -102,6 +124,7 @@ type rig struct {
 	keys    *keyring
 	witness *witness
 	log     *telemetry.Log
+	mail    *c2d.Queues
 	close   func()
 }
 
@@ -134,7 +157,11 @@ func newRig(tb testing.TB, engine engine) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.Hub, err = New(Config{Keys: r.keys, Presence: p, Telemetry: r.log, Refusals: r.witness, Afterlives: r.witness, Metrics: metrics})
+	r.mail, err = c2d.New(c2d.Config{Records: engine.Records(), Identities: r.keys, Generation: engine.Claims().Generation(), Observer: c2d.Observer{Ended: r.witness.outcome}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Hub, err = New(Config{Keys: r.keys, Presence: p, Telemetry: r.log, Queues: r.mail, Refusals: r.witness, Afterlives: r.witness, Metrics: metrics})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -142,7 +169,7 @@ func newRig(tb testing.TB, engine engine) *rig {
 	r.close = func() {
 		once.Do(func() {
 			r.Close()
-			if err := errors.Join(p.Close(context.Background()), r.log.Close(), engine.Close()); err != nil {
+			if err := errors.Join(p.Close(context.Background()), r.mail.Close(), r.log.Close(), engine.Close()); err != nil {
 				tb.Error(err)
 			}
 		})

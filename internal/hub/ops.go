@@ -13,8 +13,11 @@ import (
 const tagKeep = ^uint64(0)
 
 // Do starts an operation. Operations of one session are performed in order, off the
-// transport's owner. See device.Session.
+// transport's owner; settlements wait for no other operation. See device.Session.
 func (s *session) Do(op device.Op) error {
+	if what, ok := op.What.(device.Settle); ok {
+		return s.settle(op.Tag, what)
+	}
 	if _, ok := op.What.(device.TwinReport); ok {
 		op.What = device.TwinReport{} // the patch is borrowed, and its answer does not need it
 	}
@@ -70,8 +73,7 @@ func (s *session) perform(what device.Operation) error {
 		}))
 	case device.Renew:
 		return s.renew(what.Credential)
-	case device.Settle:
-		return fault.New(fault.DeviceMessageLockLost, "hub.settle", "the lock of the message has ended")
+	case device.Settle: // Do has done it
 	case device.TwinRead, device.TwinReport:
 		return fault.New(fault.GenericNotImplemented, "hub.twin", "this version of the hub keeps no twin properties")
 	}
@@ -112,6 +114,7 @@ func (s *session) keep(subs []device.Subscription) error {
 	s.mu.Lock()
 	s.subs = subs
 	s.mu.Unlock()
+	s.listen(subs)
 	return nil
 }
 
@@ -129,14 +132,17 @@ func merge(have, more []device.Subscription) []device.Subscription {
 	return have
 }
 
-// Take gives the results of finished operations. See device.Session.
-func (s *session) Take(dst []device.Delivery, _ device.Room) []device.Delivery {
+// Take gives the results of finished operations, then messages. See device.Session.
+func (s *session) Take(dst []device.Delivery, room device.Room) []device.Delivery {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	n := copy(dst, s.results)
-	s.results = s.results[n:]
-	if len(s.results) == 0 {
+	if s.results = s.results[n:]; len(s.results) == 0 {
 		s.results = nil
+	}
+	inbox := s.inbox
+	s.mu.Unlock()
+	if inbox != nil {
+		n += inbox.Take(dst[n:], room)
 	}
 	return dst[:n]
 }

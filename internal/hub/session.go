@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/berth-iot/berth/internal/c2d"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
@@ -37,11 +38,14 @@ type session struct {
 
 	// guarded by mu
 
-	mu      sync.Mutex
-	subs    []device.Subscription // as stored, or as they will be when the queue has run
-	queue   []device.Op
-	running bool // a goroutine is working the queue
-	results []device.Delivery
+	mu       sync.Mutex
+	subs     []device.Subscription // as stored, or as they will be when the queue has run
+	queue    []device.Op
+	running  bool // a goroutine is working the queue
+	results  []device.Delivery
+	inbox    *c2d.Consumer // nil: not subscribed to messages
+	settling int           // settlements without a result yet
+	fenced   bool          // there will be no inbox any more
 }
 
 // end is how a session ended.
@@ -91,6 +95,7 @@ func (s *session) resume(ctx context.Context) error {
 	s.mu.Lock()
 	s.subs = append([]device.Subscription(nil), subs...)
 	s.mu.Unlock()
+	s.listen(subs)
 	if !present {
 		// From now on there is a session to come back to. The CONNACK need not wait: a
 		// session without subscriptions that a crash forgets is one nobody misses.
@@ -173,6 +178,7 @@ func (s *session) finish(code fault.Code, reason string, by *device.Party, clean
 		s.writer.Fence(will)
 		e := &end{ending: device.Ending{
 			Party: s.party, At: s.hub.now(), Code: code, Reason: reason, By: by, Will: will != nil,
+			Released: uint64(s.deafen()),
 		}}
 		if by != nil && s.party.Conn.Kernel != nil {
 			e.ending.TCP = s.party.Conn.Kernel()

@@ -3,6 +3,7 @@ package iot
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // AckMode says of which outcomes of its message a sender wants to hear (iothub-ack).
@@ -69,6 +70,19 @@ const (
 	FeedbackDeliveryCountExceeded FeedbackStatus = "DeliveryCountExceeded" // abandoned too often
 	FeedbackPurged                FeedbackStatus = "Purged"
 )
+
+// MessageEnd is how a cloud-to-device message ended, for logs and metrics.
+type MessageEnd struct {
+	Identity      Identity
+	Status        FeedbackStatus
+	At            time.Time // UTC
+	MessageID     string    // known if the message expired, or its sender wants feedback; may be empty
+	Size          int       // as CloudMessage.Size
+	Ack           AckMode
+	DeliveryCount int       // how often it was abandoned
+	Enqueued      time.Time // UTC, milliseconds
+	Due           time.Time // when it expires, or would have
+}
 
 // The content types of what the hub sends to back-ends by itself (amqp 5).
 const (

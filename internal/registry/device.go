@@ -226,12 +226,16 @@ func (r *Registry) deviceDocument(ctx context.Context, op, id string, rec *recor
 	if err != nil {
 		return iot.Device{}, err
 	}
+	pending, err := r.pending(ctx, op, iot.Identity{Device: id}, rec)
+	if err != nil {
+		return iot.Device{}, err
+	}
 	return iot.Device{
 		DeviceID: id, GenerationID: strconv.FormatUint(rec.generation, 10), ETag: iot.IdentityETag(rec.etag),
 		ConnectionState: connectionState(p), Status: rec.status(), StatusReason: iot.NullString(rec.reason),
 		ConnectionStateUpdatedTime: iot.TimeOf(p.Since), StatusUpdatedTime: rec.statusUpdated(),
-		LastActivityTime: iot.TimeOf(p.LastActivity),
-		Authentication:   rec.authentication(), Capabilities: &iot.Capabilities{IotEdge: rec.edge},
+		LastActivityTime: iot.TimeOf(p.LastActivity), CloudToDeviceMessageCount: pending,
+		Authentication: rec.authentication(), Capabilities: &iot.Capabilities{IotEdge: rec.edge},
 		DeviceScope: rec.scope, ParentScopes: rec.parents,
 	}, nil
 }

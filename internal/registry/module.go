@@ -190,10 +190,14 @@ func (r *Registry) moduleDocument(ctx context.Context, op string, id iot.Identit
 	if err != nil {
 		return iot.Module{}, err
 	}
+	pending, err := r.pending(ctx, op, id, rec)
+	if err != nil {
+		return iot.Module{}, err
+	}
 	return iot.Module{
 		ModuleID: id.Module, ManagedBy: iot.NullString(rec.managedBy), DeviceID: id.Device,
 		GenerationID: strconv.FormatUint(rec.generation, 10), ETag: iot.IdentityETag(rec.etag),
 		ConnectionState: connectionState(p), ConnectionStateUpdatedTime: iot.TimeOf(p.Since),
-		LastActivityTime: iot.TimeOf(p.LastActivity), Authentication: rec.authentication(),
+		LastActivityTime: iot.TimeOf(p.LastActivity), CloudToDeviceMessageCount: pending, Authentication: rec.authentication(),
 	}, nil
 }

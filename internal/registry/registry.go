@@ -28,11 +28,12 @@ type Config struct {
 	Presence presence               // nil: every identity is disconnected
 	// Kept names the records that others keep of an identity: they are deleted with it, in
 	// the same batch. It must be the same for the same identity; nil: there are none.
-	Kept   func(id iot.Identity) []string
-	Skew   time.Duration    // how long after se a token still counts; 0 is 5 minutes, negative is none
-	Now    func() time.Time // nil: time.Now
-	Random io.Reader        // nil: crypto/rand
-	Logger *slog.Logger     // nil: discarded
+	Kept     func(id iot.Identity) []string
+	Messages messages         // nil: no messages wait for anybody
+	Skew     time.Duration    // how long after se a token still counts; 0 is 5 minutes, negative is none
+	Now      func() time.Time // nil: time.Now
+	Random   io.Reader        // nil: crypto/rand
+	Logger   *slog.Logger     // nil: discarded
 }
 
 // Registry keeps identities. Its methods may be called from any goroutine; it has
@@ -46,6 +47,7 @@ type Registry struct {
 	policies map[string]iot.Policy
 	presence presence
 	kept     func(iot.Identity) []string
+	messages messages
 	skew     time.Duration
 	now      func() time.Time
 	log      *slog.Logger
@@ -67,7 +69,7 @@ func New(cfg Config) (*Registry, error) {
 	}
 	ring := newKeyring()
 	r := &Registry{
-		records: watchedRecords{cfg.Records, ring}, keyring: ring, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence, kept: cfg.Kept,
+		records: watchedRecords{cfg.Records, ring}, keyring: ring, hub: cfg.HubName, hosts: cfg.Hosts, presence: cfg.Presence, kept: cfg.Kept, messages: cfg.Messages,
 		skew: cfg.Skew, now: cfg.Now, log: cfg.Logger, random: &source{r: cfg.Random},
 	}
 	if r.skew == 0 {

@@ -23,11 +23,15 @@ func (r *Registry) Twin(ctx context.Context, id iot.Identity) (iot.Twin, error) 
 	if err != nil {
 		return iot.Twin{}, err
 	}
+	pending, err := r.pending(ctx, op, id, rec)
+	if err != nil {
+		return iot.Twin{}, err
+	}
 	t := iot.Twin{
 		DeviceID: id.Device, ModuleID: id.Module,
 		ETag: iot.TwinETag(1), DeviceETag: iot.IdentityETag(rec.etag), Version: 2,
 		Status: rec.status(), StatusReason: rec.reason, StatusUpdateTime: rec.statusUpdated(),
-		ConnectionState: connectionState(p), LastActivityTime: iot.TimeOf(p.LastActivity),
+		ConnectionState: connectionState(p), LastActivityTime: iot.TimeOf(p.LastActivity), CloudToDeviceMessageCount: pending,
 		AuthenticationType: rec.method.kind(), X509Thumbprint: *rec.thumbprint(),
 	}
 	created := time.Time{} // a fresh module twin was never updated

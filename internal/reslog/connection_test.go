@@ -116,6 +116,15 @@ func stories() map[string]func(*Log) {
 		"identity-module": func(l *Log) {
 			l.IdentityError("get", iot.Identity{Device: "d", Module: "m"}, from, fault.New(fault.ModuleNotFound, "registry.get", "not registered"), at)
 		},
+		"message-expired": func(l *Log) {
+			e := iot.MessageEnd{
+				Identity: iot.Identity{Device: "d"}, Status: iot.FeedbackSuccess, At: at, MessageID: "m1", Size: 300,
+				Ack: iot.AckNegative, DeliveryCount: 2, Enqueued: start, Due: start.Add(59 * time.Second),
+			}
+			l.MessageEnded(e) // no error
+			e.Status = iot.FeedbackExpired
+			l.MessageEnded(e)
+		},
 		"telemetry": func(l *Log) {
 			l.TelemetryError(iot.Identity{Device: "d", Module: "m"}, device.MQTTWS, 262145, fault.New(fault.MessageTooLarge, "telemetry.append", "it is too large"), at)
 		},

@@ -1,5 +1,7 @@
 package reslog
 
+import "time"
+
 const (
 	// maxQueue bounds the records that wait to be written. Beyond it they are counted, and
 	// a record says how many are missing.
@@ -7,6 +9,11 @@ const (
 	// maxWrite bounds, in bytes, what one write to the file holds, unless one line alone
 	// is longer.
 	maxWrite = 256 * 1024
+	// gatherFor is how long a record waits for others to be written with: in a storm of
+	// connects one write then serves many.
+	gatherFor = 10 * time.Millisecond
+	// keptWrite is the largest buffer, in bytes, that is kept for the next write.
+	keptWrite = 64 * 1024
 	// maxLine is the longest line, in bytes, that is read back; what is written is shorter
 	// by the limits below, each byte escaped twice.
 	maxLine = 128 * 1024

@@ -57,7 +57,9 @@ type Log struct {
 	// owned by the writer
 
 	enc    encoder
-	failed int // records that the file did not take since the last success
+	chunk  []byte   // lines on their way to the file
+	lines  []tailed // the same, for those who follow
+	failed int      // records that the file did not take since the last success
 
 	// shared
 

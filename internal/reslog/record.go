@@ -18,6 +18,7 @@ const (
 	categoryConnections = "Connections"
 	categoryIdentity    = "DeviceIdentityOperations"
 	categoryTelemetry   = "DeviceTelemetry"
+	categoryCommands    = "C2DCommands"
 	categoryLog         = "BerthResourceLog"
 )
 
@@ -59,23 +60,30 @@ const location = "berth"
 
 // encoder makes lines; its buffers are used again.
 type encoder struct {
-	inner, outer bytes.Buffer
+	inner, outer []byte
+	rare         bytes.Buffer
 }
 
 // line gives a record as one line with its newline; it is valid until the next call.
 func (e *encoder) line(it *item, resource string) ([]byte, error) {
-	properties, err := encode(&e.inner, it.properties)
-	if err != nil {
-		return nil, err
+	if c, ok := it.properties.(*connection); ok {
+		e.inner = c.appendJSON(e.inner[:0])
+	} else {
+		properties, err := encode(&e.rare, it.properties)
+		if err != nil {
+			return nil, err
+		}
+		e.inner = append(e.inner[:0], bytes.TrimSuffix(properties, []byte("\n"))...)
 	}
 	env := envelope{
 		Time: it.at.UTC().Format(timeLayout), ResourceID: resource, OperationName: it.operation, Category: it.category,
-		Level: levelInformation, Properties: string(bytes.TrimSuffix(properties, []byte("\n"))), Location: location,
+		Level: levelInformation, Location: location,
 	}
 	if it.code != 0 {
 		env.Level, env.ResultType, env.ResultDescription = levelError, fmt.Sprintf("%06d", int(it.code)), it.code.Name()
 	}
-	return encode(&e.outer, env)
+	e.outer = append(env.appendJSON(e.outer[:0], e.inner), '\n')
+	return e.outer, nil
 }
 
 func encode(buf *bytes.Buffer, v any) ([]byte, error) {

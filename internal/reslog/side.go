@@ -2,7 +2,6 @@ package reslog
 
 import (
 	"crypto/tls"
-	"fmt"
 	"time"
 
 	"github.com/berth-iot/berth/internal/device"
@@ -108,12 +107,25 @@ func sideOf(p *device.Party, at time.Time, sdk bool) side {
 	}
 	if c.TLS.Version != 0 {
 		s.TLS = &tlsFacts{
-			Version: tls.VersionName(c.TLS.Version), Cipher: tls.CipherSuiteName(c.TLS.CipherSuite),
+			Version: tls.VersionName(c.TLS.Version), Cipher: cipherName(c.TLS.CipherSuite),
 			ServerName: clip(c.TLS.ServerName, maxShort), ALPN: clip(c.TLS.ALPN, maxShort),
 			HelloHash: hex(c.TLS.HelloHash), Resumed: c.TLS.Resumed, Lineage: hex(c.TLS.Lineage),
 		}
 	}
 	return s
+}
+
+// cipherName names a cipher suite; crypto/tls makes a list of all of them to look one up.
+func cipherName(suite uint16) string {
+	switch suite {
+	case tls.TLS_AES_128_GCM_SHA256:
+		return "TLS_AES_128_GCM_SHA256"
+	case tls.TLS_AES_256_GCM_SHA384:
+		return "TLS_AES_256_GCM_SHA384"
+	case tls.TLS_CHACHA20_POLY1305_SHA256:
+		return "TLS_CHACHA20_POLY1305_SHA256"
+	}
+	return tls.CipherSuiteName(suite)
 }
 
 func credentialOf(p *device.Proof) *credential {
@@ -135,5 +147,10 @@ func hex(n uint64) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%016x", n)
+	const digits = "0123456789abcdef"
+	var b [16]byte
+	for i := range b {
+		b[i] = digits[n>>(60-4*i)&0xf]
+	}
+	return string(b[:])
 }

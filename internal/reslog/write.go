@@ -11,9 +11,16 @@ func (l *Log) write() {
 	defer l.ring.end()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	company := time.NewTimer(gatherFor)
+	company.Stop()
+	wake := l.queue.wake // nil while company is awaited
 	for {
 		select {
-		case <-l.queue.wake:
+		case <-wake:
+			wake = nil
+			company.Reset(gatherFor)
+		case <-company.C:
+			wake = l.queue.wake
 			l.drain()
 		case <-tick.C:
 			l.reportExcess()
@@ -55,14 +62,13 @@ func (l *Log) drain() {
 // emit writes records to the file, a bounded number of bytes at a time, and gives them
 // to those who follow.
 func (l *Log) emit(items []item) {
-	var chunk []byte
-	var lines []tailed
 	flush := func() {
-		if len(lines) > 0 {
-			l.put(chunk, len(lines))
-			l.ring.add(lines)
+		if len(l.lines) > 0 {
+			l.put(l.chunk, len(l.lines))
+			l.ring.add(l.lines)
+			clear(l.lines)
 		}
-		chunk, lines = chunk[:0], lines[:0]
+		l.chunk, l.lines = l.chunk[:0], l.lines[:0]
 	}
 	for i := range items {
 		line, err := l.enc.line(&items[i], l.resource)
@@ -70,13 +76,16 @@ func (l *Log) emit(items []item) {
 			l.log.Error("a record of the resource log could not be encoded", slog.String("op", "reslog.write"), slog.Any("err", err))
 			continue
 		}
-		if len(chunk)+len(line) > maxWrite {
+		if len(l.chunk)+len(line) > maxWrite {
 			flush()
 		}
-		chunk = append(chunk, line...)
-		lines = append(lines, tailed{key: keyOf(&items[i]), line: append([]byte(nil), line...)})
+		l.chunk = append(l.chunk, line...)
+		l.lines = append(l.lines, tailed{key: keyOf(&items[i]), line: bytes.Clone(line)})
 	}
 	flush()
+	if cap(l.chunk) > keptWrite {
+		l.chunk, l.lines = nil, nil // the burst that needed them is over
+	}
 }
 
 // put writes one chunk of n whole lines to the file and standard output.

@@ -38,13 +38,13 @@ func check(c *Conn) error {
 			return fmt.Errorf("session %d: %w", s.in, err)
 		}
 		unsettled += n
+		if s.held != nil {
+			heldBytes += len(s.held.payload)
+		}
 		for _, l := range s.links {
 			links++
 			if l.partial != nil {
 				assembled += len(l.partial.payload)
-			}
-			if l.held != nil {
-				heldBytes += len(l.held.payload)
 			}
 		}
 	}
@@ -56,14 +56,17 @@ func check(c *Conn) error {
 			return fmt.Errorf("links, unsettled, assembled, held, owed are counted as %v and are %v", got, want)
 		}
 	}
-	if c.assembled > c.limits.assembly || c.heldBytes > maxHeld || c.unsettled > maxUnsettledAll || c.links > c.limits.links+refusals {
+	if c.assembled > c.limits.assembly || c.heldBytes > maxHeld+MaxMessageSize || c.unsettled > maxUnsettledAll || c.links > c.limits.links+refusals {
 		return fmt.Errorf("beyond the limits: assembled %d, held %d, unsettled %d, links %d", c.assembled, c.heldBytes, c.unsettled, c.links)
 	}
 	return nil
 }
 
 func checkSession(s *Session) (sent int, err error) {
-	unheard, holding := 0, 0
+	unheard := 0
+	if h := s.held; h != nil && (s.outgoing > 0 || !h.link.up() || len(h.payload) == 0) {
+		return 0, fmt.Errorf("something is held back that should not")
+	}
 	counts, outs, names := map[*Link]uint32{}, map[uint32]bool{}, map[name]bool{}
 	for _, u := range []*unsettled{&s.received, &s.sent} {
 		if err := checkTable(u, counts); err != nil {
@@ -77,7 +80,7 @@ func checkSession(s *Session) (sent int, err error) {
 		outs[l.out] = true
 		if l.phase == linkDetaching {
 			unheard++
-			if l.unsettled != 0 || l.partial != nil || l.held != nil || l.asked != nil {
+			if l.unsettled != 0 || l.partial != nil || l.asked != nil {
 				return 0, fmt.Errorf("link %d is detached and holds something", l.in)
 			}
 			continue
@@ -87,9 +90,6 @@ func checkSession(s *Session) (sent int, err error) {
 			return 0, fmt.Errorf("link %d: the name is not unique or not known", l.in)
 		}
 		names[key] = true
-		if l.held != nil {
-			holding++
-		}
 		if l.unsettled != counts[l] || l.unsettled > maxUnsettled {
 			return 0, fmt.Errorf("link %d counts %d unsettled and has %d", l.in, l.unsettled, counts[l])
 		}
@@ -98,8 +98,8 @@ func checkSession(s *Session) (sent int, err error) {
 	if s.byName.all != nil && len(s.byName.all) != len(names) {
 		return 0, fmt.Errorf("%d names are known of %d", len(s.byName.all), len(names))
 	}
-	if len(counts) > 0 || unheard != s.unheard || holding != len(s.holding) {
-		return 0, fmt.Errorf("unheard %d is %d, holding %d is %d, strangers %d", s.unheard, unheard, len(s.holding), holding, len(counts))
+	if len(counts) > 0 || unheard != s.unheard {
+		return 0, fmt.Errorf("unheard %d is %d, strangers %d", s.unheard, unheard, len(counts))
 	}
 	if s.incoming < incomingWindow/2 {
 		return 0, fmt.Errorf("the window is %d", s.incoming)

@@ -64,12 +64,14 @@
 //
 // A link on which the peer sends is given credit by Link.Allow(n): from then on the
 // machine tops it up, such that at most n deliveries are on their way or unsettled. The
-// deliveries that Settle names leave as ranges, once a turn. Link.SettleRange costs one
-// pass over the session's unsettled deliveries.
+// deliveries that Settle names leave as ranges, once a turn.
 //
-// On a link on which we send, Link.Room says how many deliveries may be sent now; Send
-// splits them by the peer's max-frame-size. When Room is 0 because Out is full
-// (Conn.Full), the caller sets t.More.
+// On a link on which we send, Link.Room says how many messages Send takes now, and Send
+// keeps that promise: take as many from the hub, send them, and ask again. Send splits
+// them by the peer's max-frame-size; the rest of one that the peer's window does not take
+// is held back. When Room is 0 because the output is full (Conn.Full), the caller sets
+// t.More. SettleOldest and SettleRange pass over all unsettled deliveries of the session;
+// with many devices in one session, Settle with the id is cheaper.
 //
 // # Ending
 //

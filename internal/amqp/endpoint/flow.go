@@ -38,9 +38,7 @@ func (s *Session) flow(f *amqpwire.Flow) {
 	}
 	blocked := s.outgoing == 0
 	s.outgoing = max(f.IncomingWindow, ahead) - ahead
-	if len(s.holding) > 0 {
-		s.resume()
-	}
+	s.resume()
 	if f.Handle.Set {
 		s.linkFlow(f, blocked && s.outgoing > 0)
 		return
@@ -112,7 +110,7 @@ func (l *Link) Drain() bool { return l.drain && l.credit > 0 }
 // Drained uses up the credit of a link on which nothing more is to be sent, and says so
 // (AMQP 2.6.7).
 func (l *Link) Drained() {
-	if l.up() && l.Drain() && l.held == nil {
+	if l.up() && l.Drain() && l.session.held == nil {
 		l.deliveryCount += l.credit
 		l.credit = 0
 		l.tell()

@@ -241,33 +241,34 @@ func TestWindowIsKeptOpen(t *testing.T) {
 	}
 }
 
-// What is held back for windows that are closed is bounded on the whole connection.
+// What is held back for windows that are closed is bounded on the whole connection; and
+// what Room has promised is taken.
 func TestHeldBackIsBounded(t *testing.T) {
-	var frames []w.Performative
-	for i := range uint32(32) {
-		frames = append(frames, receiver(fmt.Sprint(i), i),
-			w.Flow{IncomingWindow: 1000, Handle: w.Some(i), DeliveryCount: w.Some[uint32](0), LinkCredit: w.Some[uint32](10)})
-	}
-	c := upTo(t, frames...)
-	s := c.channels[0]
+	c := upTo(t)
 	c.peerFrame = 512
+	var links []*Link
+	for ch := range uint16(32) {
+		in := w.AppendFrame(nil, ch+1, w.Begin{HandleMax: w.Unlimited})
+		feed(t, c, w.AppendFrame(in, ch+1, receiver("events", 0)), func(l *Link) { links = append(links, l) })
+	}
 	payload := make([]byte, 200*1024)
-	c.Start(c.now, nil)
 	sent := 0
-	for l := range s.Links() {
-		s.outgoing = 1 // as after a flow of the peer that opens so much
-		if _, err := l.Send(Message{Tag: []byte("t"), Payload: payload}); err == nil {
+	for _, l := range links {
+		l.credit, l.session.outgoing = 10, 2 // as after a flow of the peer
+		c.Start(c.now, nil)
+		for range l.Room() {
+			if _, err := l.Send(Message{Tag: []byte("t"), Payload: payload}); err != nil {
+				t.Fatal(err)
+			}
 			sent++
-		} else if l.Room() == 0 {
-			t.Fatal("there is room for a small message")
+		}
+		c.Finish()
+		if err := check(c); err != nil {
+			t.Fatal(err)
 		}
 	}
-	c.Finish()
-	if err := check(c); err != nil {
-		t.Error(err)
-	}
-	if want := maxHeld / len(payload); sent != want {
-		t.Errorf("sent %d, want %d", sent, want)
+	if want := maxHeld/len(payload) + 1; sent != want || c.heldBytes < maxHeld {
+		t.Errorf("sent %d, want %d; %d held", sent, want, c.heldBytes)
 	}
 }
 
@@ -283,9 +284,6 @@ func TestOutputOfATurnIsBounded(t *testing.T) {
 		if _, err := l.Send(Message{Tag: []byte("t"), Payload: payload}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := l.Send(Message{Tag: []byte("t"), Payload: payload}); !errors.Is(err, ErrNoRoom) {
-		t.Error(err)
 	}
 	echo := w.Flow{IncomingWindow: 1 << 30, Echo: true}.AppendFrame(nil, 0)
 	if ev, n := c.Step(echo); ev.Kind != More || n != 0 {
@@ -307,9 +305,9 @@ func TestUnsettledIsBounded(t *testing.T) {
 		w.Flow{IncomingWindow: 1 << 30, Handle: w.Some[uint32](0), DeliveryCount: w.Some[uint32](0), LinkCredit: w.Some[uint32](1<<32 - 1)})
 	l := c.channels[0].byIn.get(0)
 	sent := 0
-	for range 2 * maxUnsettled / 100 {
+	for range 2 * maxUnsettled / maxRoom {
 		c.Start(c.now, nil)
-		for range min(l.Room(), 100) {
+		for range l.Room() {
 			if _, err := l.Send(Message{Tag: []byte("t")}); err != nil {
 				t.Fatal(err)
 			}
@@ -317,6 +315,11 @@ func TestUnsettledIsBounded(t *testing.T) {
 		}
 		c.Finish()
 	}
+	c.Start(c.now, nil)
+	if _, err := l.Send(Message{Tag: []byte("t")}); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	c.Finish()
 	if sent != maxUnsettled || l.Unsettled() != maxUnsettled {
 		t.Errorf("sent %d, %d unsettled, want %d", sent, l.Unsettled(), maxUnsettled)
 	}

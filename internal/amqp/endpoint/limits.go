@@ -31,8 +31,8 @@ const (
 	// turnWork is how many frames, and events of one frame, a turn handles before it yields.
 	turnWork = 256
 
-	// maxOut is how much output a turn gathers before it must leave, in bytes. One delivery
-	// and the answer to one frame may exceed it.
+	// maxOut is how much output a turn gathers before it must leave, in bytes. What Room had
+	// promised before and the answer to one frame may exceed it.
 	maxOut = 256 * 1024
 
 	// incomingWindow is how many transfer frames a peer may send ahead in a session.
@@ -46,8 +46,14 @@ const (
 	maxUnsettled    = 8192
 	maxUnsettledAll = 65_536
 
-	// maxHeld is how much of begun deliveries a connection holds back until the peer opens
-	// the window of their session, in bytes.
+	// maxRoom is how many messages Link.Room promises to take at once.
+	maxRoom = 16
+
+	// maxHead is the longest header and performative of a transfer frame of ours, in bytes.
+	maxHead = 96
+
+	// maxHeld is how much a connection holds back until the peer opens the windows of its
+	// sessions, in bytes; what Room had promised before comes on top.
 	maxHeld = 1 << 20
 
 	// maxTag is the longest delivery-tag, in bytes (AMQP 2.8.7).

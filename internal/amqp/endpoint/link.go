@@ -30,7 +30,6 @@ type Link struct {
 	unsettled     uint32
 	maxMessage    uint64   // the receiver's, 0 for no limit
 	partial       *partial // a delivery of which more is to come
-	held          *held    // a delivery of which more is to be sent
 }
 
 type linkPhase uint8
@@ -81,7 +80,7 @@ func (l *Link) release() {
 		s.table(l.role).forget(l)
 	}
 	l.abort()
-	l.unhold()
+	s.unhold(l)
 	l.asked, l.credit, l.allowed = nil, 0, 0
 }
 
@@ -99,7 +98,7 @@ func (s *Session) drop(l *Link) {
 	}
 	s.conn.links--
 	l.abort()
-	l.unhold()
+	s.unhold(l)
 	l.phase, l.asked = linkGone, nil
 }
 

@@ -319,7 +319,7 @@ func (m *model) caller(l *modelLink) {
 			id := l.s.own.nextDelivery
 			_, err := l.own.Send(Message{Tag: []byte("tag"), Payload: payload(rapid.IntRange(0, 2000).Draw(m.t, "size"), id)})
 			if err != nil {
-				break // the rest of another delivery is held back
+				m.t.Fatalf("room for %d: %v", room, err)
 			}
 		}
 		if rapid.Bool().Draw(m.t, "drained") {

@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/berth-iot/berth/internal/amqpwire"
 )
@@ -11,15 +10,15 @@ import (
 var (
 	// ErrDetached: the link is detached, or its attach is not answered.
 	ErrDetached = errors.New("endpoint: the link is not attached")
-	// ErrNoRoom: Room was 0. The link goes on after OnFlow, OnDisposition or the next turn.
-	ErrNoRoom = errors.New("endpoint: no credit, window or room")
+	// ErrNoRoom: more was sent than Room had promised.
+	ErrNoRoom = errors.New("endpoint: no credit, no window, or too much is unsettled")
 	// ErrTooLarge: the peer takes no message of this size on this link.
 	ErrTooLarge = errors.New("endpoint: the message exceeds the peer's max-message-size")
 	// ErrTag: a delivery-tag has 1 to 32 bytes.
 	ErrTag = errors.New("endpoint: delivery-tag is empty or has more than 32 bytes")
 )
 
-// Message is what Send sends.
+// Message is what Send sends. Its bytes are borrowed until Send returns.
 type Message struct {
 	Tag     []byte // at most 32 bytes, unique among the link's unsettled deliveries
 	Format  uint32
@@ -28,39 +27,48 @@ type Message struct {
 	Payload []byte
 }
 
-// held is the rest of a delivery, until the peer opens the window of the session.
-type held struct {
-	payload []byte
-	settled bool
-}
-
-// Room says how many deliveries may be sent now.
+// Room says how many messages of up to MaxMessageSize Send takes now: at most maxRoom, ask
+// again behind them. It is 0 without credit and window, while too much is unsettled, and
+// when this turn's output is full.
 func (l *Link) Room() int {
-	c := l.session.conn
-	if l.role != amqpwire.RoleSender || !l.up() || l.held != nil || c.Full() {
+	s, c := l.session, l.session.conn
+	if !l.ready() || c.heldBytes >= maxHeld || c.Full() {
 		return 0
 	}
-	room := min(int64(l.credit), int64(l.session.outgoing))
-	if l.senderMode != amqpwire.SenderSettled {
-		room = min(room, int64(maxUnsettled)-int64(l.unsettled), int64(maxUnsettledAll)-int64(c.unsettled))
+	// The last of them may be held back in part.
+	whole := s.outgoing / uint32(MaxMessageSize/(c.peerFrame-maxHead)+1)
+	return int(min(l.open(), max(whole, 1), maxRoom))
+}
+
+// ready says whether a delivery may be begun.
+func (l *Link) ready() bool {
+	return l.role == amqpwire.RoleSender && l.up() && l.session.held == nil && l.session.outgoing > 0
+}
+
+// open says how many deliveries the credit and the table of unsettled ones allow.
+func (l *Link) open() uint32 {
+	if l.senderMode == amqpwire.SenderSettled {
+		return l.credit
 	}
-	return int(max(room, 0))
+	room := min(maxUnsettled-int(l.unsettled), maxUnsettledAll-l.session.conn.unsettled)
+	return min(l.credit, uint32(max(room, 0)))
 }
 
 // Send sends a message on a link whose receiver the peer is, in as many frames as it
-// takes, and gives the delivery's id.
+// takes, and gives the delivery's id. What the peer's window does not take is held back
+// until it opens.
 func (l *Link) Send(m Message) (id uint32, err error) {
-	s, c := l.session, l.session.conn
 	switch {
-	case !l.up():
+	case l.role != amqpwire.RoleSender || !l.up():
 		return 0, ErrDetached
 	case l.maxMessage != 0 && uint64(len(m.Payload)) > l.maxMessage:
 		return 0, ErrTooLarge
 	case len(m.Tag) == 0 || len(m.Tag) > maxTag:
 		return 0, ErrTag
-	case l.Room() == 0 || !l.fits(len(m.Payload)):
+	case !l.ready() || l.open() == 0:
 		return 0, ErrNoRoom
 	}
+	s := l.session
 	id = s.nextDelivery
 	s.nextDelivery++
 	l.deliveryCount++
@@ -79,26 +87,16 @@ func (l *Link) Send(m Message) (id uint32, err error) {
 	if settled {
 		t.Settled = amqpwire.Some(true)
 	}
-	rest := l.parts(&t, m.Payload)
-	if len(rest) > 0 {
-		l.held = &held{payload: append([]byte(nil), rest...), settled: settled}
-		s.holding = append(s.holding, l)
-		c.heldBytes += len(rest)
+	if rest := s.parts(&t, m.Payload); len(rest) > 0 {
+		s.hold(l, settled, rest)
 	}
 	return id, nil
 }
 
-// fits says whether a payload of n bytes may be begun: it fits into the peer's window, or
-// its rest into what we hold back.
-func (l *Link) fits(n int) bool {
-	const overhead = 96 // of a frame: header, performative, tag
-	frames := n/(l.session.conn.peerFrame-overhead) + 1
-	return int64(frames) <= int64(l.session.outgoing) || l.session.conn.heldBytes+n <= maxHeld
-}
-
-// parts writes frames as far as the peer's window goes, and gives the rest.
-func (l *Link) parts(t *amqpwire.Transfer, payload []byte) (rest []byte) {
-	s, c := l.session, l.session.conn
+// parts writes frames of a delivery as far as the peer's window goes, at least one, and
+// gives the rest.
+func (s *Session) parts(t *amqpwire.Transfer, payload []byte) (rest []byte) {
+	c := s.conn
 	for rest = payload; ; {
 		c.out, rest = t.AppendPart(c.out, s.out, c.peerFrame, rest)
 		s.nextOutgoing++
@@ -107,32 +105,5 @@ func (l *Link) parts(t *amqpwire.Transfer, payload []byte) (rest []byte) {
 			return rest
 		}
 		t.DeliveryID, t.Tag, t.MessageFormat = amqpwire.Opt[uint32]{}, nil, amqpwire.Opt[uint32]{}
-	}
-}
-
-// resume sends what was held back, as far as the peer's window goes.
-func (s *Session) resume() {
-	c := s.conn
-	for len(s.holding) > 0 && s.outgoing > 0 {
-		l := s.holding[0]
-		t := amqpwire.Transfer{Handle: l.out}
-		if l.held.settled {
-			t.Settled = amqpwire.Some(true)
-		}
-		rest := l.parts(&t, l.held.payload)
-		c.heldBytes -= len(l.held.payload) - len(rest)
-		if l.held.payload = rest; len(rest) == 0 {
-			l.unhold()
-		}
-	}
-}
-
-// unhold forgets the rest of a delivery.
-func (l *Link) unhold() {
-	if l.held != nil {
-		s := l.session
-		s.conn.heldBytes -= len(l.held.payload)
-		s.holding = slices.DeleteFunc(s.holding, func(h *Link) bool { return h == l })
-		l.held = nil
 	}
 }

@@ -33,16 +33,16 @@ type Session struct {
 
 	// windows
 
-	nextIncoming uint32  // transfer id
-	incoming     uint32  // what is left of our window
-	nextOutgoing uint32  // transfer id
-	outgoing     uint32  // what is left of the peer's window
-	nextDelivery uint32  // id of the next delivery that we send
-	lastDelivery uint32  // id of the latest that came
-	delivered    bool    // lastDelivery is set
-	flowDue      bool    // the window is to be told
-	isDirty      bool    // in Conn.dirty
-	holding      []*Link // have a begun delivery held back
+	nextIncoming uint32 // transfer id
+	incoming     uint32 // what is left of our window
+	nextOutgoing uint32 // transfer id
+	outgoing     uint32 // what is left of the peer's window
+	nextDelivery uint32 // id of the next delivery that we send
+	lastDelivery uint32 // id of the latest that came
+	delivered    bool   // lastDelivery is set
+	flowDue      bool   // the window is to be told
+	isDirty      bool   // in Conn.dirty
+	held         *held  // nil for none
 
 	received unsettled // deliveries that the peer sent
 	sent     unsettled // deliveries that we sent
@@ -188,6 +188,7 @@ func (s *Session) release() {
 		s.windAt = time.Time{}
 	}
 	c.unsettled -= s.sent.live() - s.sent.due
+	s.unhold(nil)
 	s.unheard, s.received, s.sent, s.byIn = 0, unsettled{}, unsettled{}, handles{}
 }
 

@@ -1,9 +1,11 @@
 package pebble
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 
+	kv "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
@@ -57,26 +59,55 @@ func TestEngineMeetsTheContractOnDisk(t *testing.T) {
 	})
 }
 
-// TestEngineAnswersAsTheModel plays random programs with restarts. Trims are not
-// durable at once, so that only a clean restart keeps the two comparable.
+// TestEngineAnswersAsTheModel plays random programs against the engine and its twin in
+// memory, with restarts, losses of power that leave any part of what was not flushed, and
+// flushes and compactions at any moment: the answers are equal.
 func TestEngineAnswersAsTheModel(t *testing.T) {
-	storetest.Compare(t, func(rt *rapid.T) (storetest.Engine, func() storetest.Engine, func()) {
-		o := options(t, vfs.NewMem())
-		e, err := Open(o)
-		if err != nil {
-			rt.Fatal(err)
+	storetest.Compare(t, func(rt *rapid.T) storetest.Rival {
+		fs := vfs.NewCrashableMem()
+		e := opened(rt, t, fs)
+		return storetest.Rival{
+			Engine: e,
+			Reopen: func() storetest.Engine {
+				if err := e.Close(); err != nil {
+					rt.Fatal(err)
+				}
+				e = opened(rt, t, fs)
+				return e
+			},
+			Crash: func(rt *rapid.T) storetest.Engine {
+				seed := rapid.Uint64().Draw(rt, "seed")
+				left := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rapid.IntRange(0, 100).Draw(rt, "survives"), RNG: seeded(seed)})
+				if err := e.Close(); err != nil {
+					rt.Fatal(err)
+				}
+				fs = left
+				e = opened(rt, t, fs)
+				return e
+			},
+			Tidy: func(rt *rapid.T) {
+				db := rapid.SampledFrom([]*kv.DB{e.records.db, e.events.db}).Draw(rt, "instance")
+				err := db.Flush()
+				if rapid.Bool().Draw(rt, "compact") {
+					err = errors.Join(err, db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
+				}
+				if err != nil {
+					rt.Fatal(err)
+				}
+			},
+			Done: func() { _ = e.Close() },
 		}
-		reopen := func() storetest.Engine {
-			if err := e.Close(); err != nil {
-				rt.Fatal(err)
-			}
-			if e, err = Open(o); err != nil {
-				rt.Fatal(err)
-			}
-			return e
-		}
-		return e, reopen, func() { _ = e.Close() }
 	})
+}
+
+// opened opens an engine within a random program.
+func opened(rt *rapid.T, t *testing.T, fs vfs.FS) *Engine {
+	t.Helper()
+	e, err := Open(options(t, fs))
+	if err != nil {
+		rt.Fatal(err)
+	}
+	return e
 }
 
 // seeded gives randomness that a failing test can name.

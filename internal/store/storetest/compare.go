@@ -16,25 +16,46 @@ import (
 	"github.com/berth-iot/berth/internal/store"
 )
 
-// Compare plays the same random program against an engine and against Memory, and
-// demands equal answers. reopen, if not nil, replaces the engine by one on the same
-// data, as a clean restart does.
-func Compare(t *testing.T, open func(t *rapid.T) (e Engine, reopen func() Engine, done func())) {
+// Rival is an engine that is compared with Memory, and what can be done to it from outside.
+type Rival struct {
+	Engine
+	// Reopen replaces the engine by one on the same data, as a clean restart does.
+	Reopen func() Engine
+	// Crash replaces the engine by one on what a loss of power left of the data; nil if that
+	// cannot be played.
+	Crash func(t *rapid.T) Engine
+	// Tidy does now what the engine does behind everybody's back; nil if there is nothing.
+	Tidy func(t *rapid.T)
+	// Done ends it.
+	Done func()
+}
+
+// Compare plays the same random program against an engine and against Memory, its twin in
+// memory, with restarts and crashes, and demands equal answers.
+func Compare(t *testing.T, open func(t *rapid.T) Rival) {
 	t.Helper()
 	rapid.Check(t, func(t *rapid.T) {
-		engine, reopen, done := open(t)
-		defer done()
-		c := &comparison{engine: engine, model: New(), next: map[uint32]uint64{}, revs: map[store.Rev]store.Rev{}}
+		rival := open(t)
+		defer rival.Done()
+		c := &comparison{
+			engine: rival.Engine, model: New(), next: map[uint32]uint64{}, trimmed: map[uint32]uint64{}, revs: map[store.Rev]store.Rev{},
+		}
 		actions := map[string]func(*rapid.T){
 			"apply": c.apply, "apply2": c.apply, "get": c.get, "scan": c.scan, "scanindex": c.scanIndex,
 			"commit": c.commit, "commit2": c.commit, "read": c.read, "trim": c.trim, "tails": c.tails,
 			"claim": c.claim,
 		}
-		if reopen != nil {
+		if rival.Reopen != nil {
 			actions["reopen"] = func(*rapid.T) {
-				c.engine = reopen()
+				c.engine = rival.Reopen()
 				c.model = c.model.Restart()
 			}
+		}
+		if rival.Crash != nil {
+			actions["crash"] = func(t *rapid.T) { c.crash(t, rival.Crash) }
+		}
+		if rival.Tidy != nil {
+			actions["tidy"] = rival.Tidy
 		}
 		t.Repeat(actions)
 	})
@@ -42,10 +63,21 @@ func Compare(t *testing.T, open func(t *rapid.T) (e Engine, reopen func() Engine
 
 // comparison is one run of the program.
 type comparison struct {
-	engine Engine
-	model  *Memory
-	next   map[uint32]uint64       // first sequence not used, by partition
-	revs   map[store.Rev]store.Rev // the engine's revision by the model's
+	engine  Engine
+	model   *Memory
+	next    map[uint32]uint64       // first sequence not used, by partition
+	trimmed map[uint32]uint64       // where the last trim ended, by partition
+	revs    map[store.Rev]store.Rev // the engine's revision by the model's
+}
+
+// crash loses nothing that was acknowledged but trims, which are repeated, as retention
+// does.
+func (c *comparison) crash(t *rapid.T, crash func(*rapid.T) Engine) {
+	c.engine = crash(t)
+	c.model = c.model.Restart()
+	for p, before := range c.trimmed {
+		c.same(t, "trim again", nil, nil, c.model.Log().Trim(p, before), c.engine.Log().Trim(p, before))
+	}
 }
 
 // word draws from few keys with awkward bytes, so that programs meet themselves.
@@ -192,6 +224,7 @@ func (c *comparison) trim(t *rapid.T) {
 		t.Fatal(err)
 	}
 	before := rapid.Uint64Range(0, tails[p].First).Draw(t, "before")
+	c.trimmed[p] = max(c.trimmed[p], before)
 	c.same(t, "trim", nil, nil, c.model.Log().Trim(p, before), c.engine.Log().Trim(p, before))
 }
 
