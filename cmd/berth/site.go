@@ -14,7 +14,7 @@ import (
 func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ids *atomic.Uint64, ready func() error) web.Config {
 	cfg := web.Config{
 		Identities: in.registry, Population: in.registry, Authorities: in.registry,
-		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, Groups: in.groups, ResourceLog: in.reslog, Failures: in.reslog,
+		Gate: in.registry, Sender: in.hub, Commands: in.queues, Events: events{in.telemetry}, Groups: in.groups, ResourceLog: in.reslog, Failures: in.reslog,
 		Connected: func() int64 { return int64(in.presence.Connected()) },
 		Sockets: map[string]web.Socket{
 			"mqtt":      {Transport: device.MQTTWS, Serve: devices.Serve},
