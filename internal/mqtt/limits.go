@@ -23,9 +23,11 @@ const (
 	turnFrames = 128
 
 	// maxInFlight and maxInFlightBytes bound what a connection has published and the hub
-	// not yet acknowledged; beyond either, it is not read until the log has caught up.
-	maxInFlight      = 4096
-	maxInFlightBytes = 1 << 20
+	// not yet acknowledged; beyond either, it is not read until the log has caught up. They
+	// are what one device can add to everybody's commit: with eight times as much, a flood
+	// made the others' acknowledgements five times as slow ("berth bench fairness").
+	maxInFlight      = 1024
+	maxInFlightBytes = 128 << 10
 
 	// maxRequests is how many operations (subscribe, twin read, ...) a connection has open;
 	// beyond, it is not read until one is done.
