@@ -69,7 +69,18 @@ play({
     client.onDeviceMethod(c.method, (_request, response) => response.send(200, {}));
   },
   onMessage() {
-    client.on('message', (msg) => say('message', { body: msg.data.toString() }));
+    client.on('message', (msg) => {
+      const properties = [];
+      for (let i = 0; i < msg.properties.count(); i++) {
+        const item = msg.properties.getItem(i);
+        properties.push([item.key, item.value]);
+      }
+      say('message', {
+        body: msg.data.toString(), messageId: msg.messageId, correlationId: msg.correlationId, userId: msg.userId, to: msg.to,
+        contentType: msg.contentType, contentEncoding: msg.contentEncoding, expiry: msg.expiryTimeUtc, ack: msg.ack, properties,
+      });
+      client.complete(msg, (err) => say('completed', { error: err && explain(err) }));
+    });
   },
   async getTwin() {
     twin = await client.getTwin();
