@@ -77,8 +77,9 @@ const (
 	// deskOut is the largest output buffer that is lent again, in bytes.
 	deskOut = 64 * 1024
 
-	// trimAfter is how long a connection is silent before the buffers of its TLS are let go.
-	trimAfter = 10 * time.Second
+	// lentInput is what a TLS connection that is being read reads into, in bytes: a full record,
+	// its header, and what crypto/tls wants to have left.
+	lentInput = 20 * 1024
 
 	// fineTick is how late the sweep may be; coarseTick the same for a time further away than
 	// coarseFrom, as keep-alives are.

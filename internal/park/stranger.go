@@ -85,9 +85,10 @@ func (st *stranger) arrive(s *socket, bits uint32) error {
 	}
 	d := s.lot.desks.Get().(*desk) // the pool holds nothing else
 	defer s.lot.desks.Put(d)
+	d.lend(s, st.conn)
 	err := st.gather(&d.tray, st.conn, st.host.protocol.Whole)
-	if errors.Is(err, errNothing) {
-		s.lot.trim.trim(st.conn)
+	if err != nil {
+		d.reclaim(s, st.conn)
 	}
 	return err
 }

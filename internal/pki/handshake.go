@@ -69,7 +69,9 @@ func Handshake(ctx context.Context, raw net.Conn, config *tls.Config) (*tls.Conn
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, device.TLS{}, fmt.Errorf("tls handshake: %w", err)
 	}
-	return c, Facts(c), nil
+	facts := Facts(c)
+	slim(c, config)
+	return c, facts, nil
 }
 
 // Listen makes a TLS listener whose connections know Facts. Accept does no

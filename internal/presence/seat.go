@@ -20,7 +20,7 @@ type Seat struct {
 	shard     *shard
 	place     *place
 	epoch     store.Epoch
-	party     device.Party
+	party     *device.Party // not changed any more
 	holder    Holder
 	transport device.Transport
 	since     time.Time
