@@ -34,7 +34,7 @@ func (e *Engine) common(o Options, t *translator) *kv.Options {
 }
 
 // recordOptions: small values read at random. What each setting does to a read and a
-// write was measured at a million identities (docs/decisions/0011-records-at-a-million.md).
+// write was measured at a million identities (docs/decisions/0009-records-at-a-million.md).
 func (e *Engine) recordOptions(o Options, t *translator) *kv.Options {
 	p := e.common(o, t)
 	p.CacheSize = recordsCache
