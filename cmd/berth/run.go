@@ -159,17 +159,22 @@ func (in *installation) renew(ctx context.Context) {
 // certificates.
 func handshake(cfg *tls.Config, transport device.Transport, ids *atomic.Uint64) park.Handshake {
 	return func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
-		facts := &device.Conn{
-			ID: ids.Add(1), Transport: transport, Accepted: time.Now(),
-			Listener: nc.LocalAddr().String(), Remote: addrOf(nc.RemoteAddr()), Local: addrOf(nc.LocalAddr()),
-			Kernel: device.Kernel(nc),
-		}
+		facts := factsOf(nc, transport, ids.Add(1))
 		conn, told, err := pki.Handshake(ctx, nc, cfg)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		facts.TLS = told
-		return conn, facts, conn.ConnectionState().PeerCertificates, nil
+		return conn, facts, pki.Certificates(conn), nil
+	}
+}
+
+// factsOf is what an accepted socket tells of its connection.
+func factsOf(nc net.Conn, transport device.Transport, id uint64) *device.Conn {
+	return &device.Conn{
+		ID: id, Transport: transport, Accepted: time.Now(),
+		Listener: nc.LocalAddr().String(), Remote: addrOf(nc.RemoteAddr()), Local: addrOf(nc.LocalAddr()),
+		Kernel: device.Kernel(nc),
 	}
 }
 

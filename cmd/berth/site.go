@@ -19,6 +19,7 @@ func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ids *atom
 		Sockets: map[string]web.Socket{
 			"mqtt":      {Transport: device.MQTTWS, Serve: devices.Serve},
 			"amqpwsb10": {Transport: device.AMQPWS, Serve: peers.Serve},
+			"amqp":      {Transport: device.AMQPWS, Serve: peers.Serve}, // azeventhubs, in its examples
 		},
 		About: web.About{
 			Version: thisBuild().Version, Name: in.hosts.Hub(), Hosts: in.cfg.Hosts,

@@ -7,6 +7,9 @@ const (
 	// encoded three bytes for one, and the words around them.
 	maxAddress = 1024
 
+	// protocolHeader is what every connection begins with, in bytes (AMQP 2.2).
+	protocolHeader = 8
+
 	// claimWithin is how long a connection may be without a valid claim, at its beginning
 	// and after its last one has ended (Event Hubs: 20 s).
 	claimWithin = 20 * time.Second

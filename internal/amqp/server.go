@@ -87,7 +87,7 @@ func New(cfg Config) (*Server, error) {
 
 // Listen takes in who comes to ln, through the door, until ctx ends (see park.Door.Listen).
 func (s *Server) Listen(ctx context.Context, ln net.Listener, handshake park.Handshake) error {
-	return s.cfg.Door.Listen(ctx, ln, handshake, s.serve)
+	return s.cfg.Door.Listen(ctx, ln, handshake, park.Protocol{Whole: whole, Serve: s.serve})
 }
 
 // Serve speaks AMQP on nc until the connection has ended, or hands it to the lot (see
@@ -100,20 +100,24 @@ func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, cer
 		_ = nc.Close()
 		return
 	}
-	s.serve(ctx, nc, facts, certs, leave)
+	s.serve(ctx, park.Peer{Conn: nc, Facts: facts, Certs: certs, Admitted: leave})
 }
 
-// serve is Serve for a peer that has come through the door. It is a park.Serve: admitted is
-// called when the peer has proved who it is, or is gone.
-func (s *Server) serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate, admitted func()) {
-	c, err := s.cfg.Door.Lot().Admit(nc, &facts.Traffic)
+// serve is Serve for a peer that has come through the door, or is on its way: then it has
+// said nothing yet. Admitted is called when it has proved who it is, or is gone.
+func (s *Server) serve(ctx context.Context, p park.Peer) {
+	c, err := s.cfg.Door.Lot().Admit(p.Conn, &p.Facts.Traffic)
 	if err != nil {
-		_ = nc.Close()
-		admitted()
+		_ = p.Conn.Close()
+		p.Admitted()
 		return
 	}
-	c.Run(newConn(ctx, s, c.Wake, facts, certs, admitted), nil)
+	c.Run(newConn(ctx, s, c.Wake, p.Facts, p.Certs, p.Admitted), p.In)
 }
+
+// whole reports whether in holds all of a protocol header (AMQP 2.2), which the peer sends
+// before anything else.
+func whole(in []byte) bool { return len(in) >= protocolHeader }
 
 // randomBase makes the tracking ids of one connection unlike any other's.
 func randomBase() uint64 {

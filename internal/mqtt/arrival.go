@@ -31,25 +31,37 @@ func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, cer
 		return
 	}
 	defer leave()
-	s.serve(ctx, nc, facts, certs, leave)
+	ctx, cancel := context.WithTimeout(ctx, park.ArriveWithin)
+	defer cancel()
+	s.serve(ctx, park.Peer{Conn: nc, Facts: facts, Certs: certs, Admitted: leave})
 }
 
-// serve is Serve for a peer that has come through the door. It is a park.Serve.
-func (s *Server) serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate, admitted func()) {
-	c, err := s.door.Lot().Admit(nc, &facts.Traffic)
+// serve is Serve for a peer that has come through the door, or is on its way: then it has
+// said nothing yet.
+func (s *Server) serve(ctx context.Context, p park.Peer) {
+	c, err := s.door.Lot().Admit(p.Conn, &p.Facts.Traffic)
 	if err != nil {
-		_ = nc.Close()
+		_ = p.Conn.Close()
 		return
 	}
-	log := s.log.With(slog.Uint64("conn", facts.ID), slog.String("remote", facts.Remote.String()))
-	a := arrival{server: s, facts: facts, certs: certs, wake: c.Wake, log: log}
-	m, leftover, last := a.admit(ctx, nc)
+	log := s.log.With(slog.Uint64("conn", p.Facts.ID), slog.String("remote", p.Facts.Remote.String()))
+	a := arrival{server: s, facts: p.Facts, certs: p.Certs, wake: c.Wake, log: log}
+	m, leftover, last := a.admit(ctx, p.Conn, p.In)
 	if m == nil {
 		c.Leave(last)
 		return
 	}
-	admitted()
+	p.Admitted()
 	c.Run(m, leftover)
+}
+
+// whole reports whether in begins with a whole CONNECT, or with something that is none.
+func whole(in []byte) bool {
+	if mqttwire.Type(in[0]>>4) != mqttwire.TypeConnect {
+		return true
+	}
+	_, _, err := mqttwire.Split(in, park.MaxArrival)
+	return !errors.Is(err, mqttwire.ErrShort)
 }
 
 // arrival is one peer between accept and CONNACK.
@@ -63,10 +75,10 @@ type arrival struct {
 	log    *slog.Logger
 }
 
-// admit reads the CONNECT and opens a session. Without a machine the connection is
-// refused: last, which may be empty, is written and the connection closed. A panic on
-// the way refuses this peer only.
-func (a *arrival) admit(ctx context.Context, nc net.Conn) (m *machine, leftover, last []byte) {
+// admit reads the CONNECT, of which in may hold all, and opens a session. Without a machine
+// the connection is refused: last, which may be empty, is written and the connection closed.
+// A panic on the way refuses this peer only.
+func (a *arrival) admit(ctx context.Context, nc net.Conn, in []byte) (m *machine, leftover, last []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("an arrival panicked", slog.String("op", "mqtt.connect"),
@@ -74,10 +86,13 @@ func (a *arrival) admit(ctx context.Context, nc net.Conn) (m *machine, leftover,
 			m, leftover, last = nil, nil, nil
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, park.ArriveWithin)
-	defer cancel()
-	_ = nc.SetReadDeadline(time.Now().Add(park.ArriveWithin)) // a socket that refuses fails at the first read
-	connect, leftover, err := a.read(nc)
+	if len(in) == 0 {
+		var err error
+		if in, err = a.gather(ctx, nc); err != nil {
+			return nil, nil, a.refuse(ctx, err)
+		}
+	}
+	connect, leftover, err := read(in)
 	if err != nil {
 		return nil, nil, a.refuse(ctx, err)
 	}
@@ -89,34 +104,29 @@ func (a *arrival) admit(ctx context.Context, nc net.Conn) (m *machine, leftover,
 	return m, leftover, nil
 }
 
+// gather reads what a peer that somebody else has accepted says first.
+func (a *arrival) gather(ctx context.Context, nc net.Conn) ([]byte, error) {
+	deadline, _ := ctx.Deadline()
+	_ = nc.SetReadDeadline(deadline) // a socket that refuses fails at the first read
+	in, err := park.Gather(nc, whole)
+	a.facts.Traffic.In(time.Now(), len(in))
+	return in, err
+}
+
 // errNotConnect: the first packet is another one.
 var errNotConnect = errors.New("the first packet is not a CONNECT [MQTT-3.1.0-1]")
 
-// read reads until there is a whole CONNECT, never more than park.MaxArrival bytes, and gives
-// what came behind it.
-func (a *arrival) read(nc net.Conn) (connect mqttwire.Connect, leftover []byte, err error) {
-	buf := make([]byte, arrivalBuffer)
-	for w := 0; ; {
-		if w == len(buf) {
-			buf = append(buf, make([]byte, min(len(buf), park.MaxArrival-len(buf)))...)
-		}
-		n, err := nc.Read(buf[w:])
-		w += n
-		a.facts.Traffic.In(time.Now(), n)
-		if w > 0 && mqttwire.Type(buf[0]>>4) != mqttwire.TypeConnect {
-			return mqttwire.Connect{}, nil, errNotConnect
-		}
-		f, used, splitErr := mqttwire.Split(buf[:w], park.MaxArrival)
-		switch {
-		case splitErr == nil:
-			connect, err = f.Connect()
-			return connect, buf[used:w], err
-		case !errors.Is(splitErr, mqttwire.ErrShort):
-			return mqttwire.Connect{}, nil, splitErr
-		case err != nil:
-			return mqttwire.Connect{}, nil, err
-		}
+// read reads a CONNECT, and gives what came behind it.
+func read(in []byte) (connect mqttwire.Connect, leftover []byte, err error) {
+	if mqttwire.Type(in[0]>>4) != mqttwire.TypeConnect {
+		return mqttwire.Connect{}, nil, errNotConnect
 	}
+	f, used, err := mqttwire.Split(in, park.MaxArrival)
+	if err != nil {
+		return mqttwire.Connect{}, nil, err
+	}
+	connect, err = f.Connect()
+	return connect, in[used:], err
 }
 
 // refuse gives the last words for an error: a return code for a refusal the client should
@@ -160,7 +170,10 @@ func (a *arrival) open(ctx context.Context, c mqttwire.Connect) (*machine, error
 		log:       a.server.log,
 		greeting:  mqttwire.Connack{SessionPresent: present, Code: mqttwire.Accepted}.Append(nil),
 		tracking:  tracker{base: randomBase()},
+		resumed:   present,
+		mail:      mailOf(own(hello.Identity), subs),
 	}
+	m.hungry = m.mail.open() // what waited comes right behind the CONNACK
 	for _, sub := range subs {
 		m.responses = m.responses || sub.To == device.TwinResponses
 	}

@@ -3,12 +3,16 @@ package park
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 )
 
 // errBudget: a peer sent more than MaxArrival raw bytes before it was authenticated.
 var errBudget = errors.New("park: too much input before the peer was authenticated")
+
+// errHoard: all strangers together have sent too much.
+var errHoard = errors.New("park: too much input of peers that are not authenticated")
 
 // budget is the socket of a stranger: it gives MaxArrival bytes and no more, which is less
 // than crypto/tls alone would take, and no deadline later than the stranger's.
@@ -17,6 +21,12 @@ type budget struct {
 
 	left atomic.Int64 // bytes that may still be read; negative once lifted
 	host atomic.Pointer[stranger]
+
+	// owned by who reads
+
+	unread   []byte // has come, and is not yet read
+	whole    int    // how much of it is of records of which all has come
+	rationed bool   // nothing else is given out
 }
 
 func newBudget(nc net.Conn, st *stranger) *budget {
@@ -30,10 +40,50 @@ func newBudget(nc net.Conn, st *stranger) *budget {
 func (b *budget) lift() {
 	b.left.Store(-1)
 	b.host.Store(nil)
+	b.rationed = false
 }
 
-// Read reads at most what is left.
+// Read reads at most what is left. While it is rationed it reads whole TLS records only:
+// crypto/tls takes the whole size of a record when it has seen its header.
 func (b *budget) Read(p []byte) (int, error) {
+	if !b.rationed {
+		if len(b.unread) == 0 {
+			return b.fresh(p)
+		}
+		b.whole = len(b.unread)
+	}
+	if err := b.await(); err != nil {
+		return 0, err
+	}
+	n := copy(p, b.unread[:b.whole])
+	b.whole -= n
+	if b.unread = b.unread[n:]; len(b.unread) == 0 {
+		b.unread = nil
+	}
+	return n, nil
+}
+
+// await reads until there is a whole record, or something else.
+func (b *budget) await() error {
+	for b.whole == 0 {
+		if b.whole = record(b.unread); b.whole > 0 {
+			break
+		}
+		b.unread = slices.Grow(b.unread, leastRead)
+		n, err := b.fresh(b.unread[len(b.unread):cap(b.unread)])
+		b.unread = b.unread[:len(b.unread)+n]
+		if err == nil {
+			err = b.host.Load().hoards(len(b.unread))
+		}
+		if err != nil && (n == 0 || record(b.unread) == 0) {
+			return err
+		}
+	}
+	return nil
+}
+
+// fresh reads what has not been read before.
+func (b *budget) fresh(p []byte) (int, error) {
 	left := b.left.Load()
 	if left < 0 {
 		return b.Conn.Read(p)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/berth-iot/berth/internal/device"
@@ -20,9 +21,27 @@ import (
 // not end. On an error the caller closes the socket.
 type Handshake func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error)
 
-// Serve speaks a protocol on a connection, until it has ended or Run has taken it over,
-// and closes it in any case. It calls admitted once it knows who the peer is.
-type Serve func(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate, admitted func())
+// Protocol is what a transport speaks.
+type Protocol struct {
+	// Whole reports whether in, which is not empty, begins with a whole first packet, or with
+	// something that will never be one. Until then the peer costs what it has sent.
+	Whole func(in []byte) bool
+	// Serve speaks with a peer, until the connection has ended or Conn.Run has taken it over,
+	// and closes it in any case. ctx ends with the peer's time as a stranger.
+	Serve func(ctx context.Context, p Peer)
+}
+
+// Peer is who has come through a Door.
+type Peer struct {
+	Conn  net.Conn
+	In    []byte // what it has said so far; Serve's to keep
+	Facts *device.Conn
+	Certs []*x509.Certificate // its chain, leaf first, not verified
+
+	// Admitted ends the bounds of a stranger: it is called once it is known who the peer is,
+	// by Serve, or later by the conversation in a turn; again is harmless.
+	Admitted func()
+}
 
 // DoorConfig is what a Door is made of. Lot is needed; a zero number means its default.
 type DoorConfig struct {
@@ -42,6 +61,11 @@ type Door struct {
 	log       *slog.Logger
 	gate      *gate
 	turnstile turnstile
+
+	// shared
+
+	hoard    atomic.Int64 // what strangers have sent in all, beyond what honest ones need
+	pressing atomic.Bool  // somebody waits for what slow strangers hold
 }
 
 // NewDoor makes a door.
@@ -59,7 +83,7 @@ func NewDoor(cfg DoorConfig) (*Door, error) {
 		cfg.MaxArrivingPerAddress = DefaultArrivingPerAddress
 	}
 	d := &Door{lot: cfg.Lot, log: cfg.Logger, gate: newGate(cfg.MaxArriving, cfg.MaxArrivingPerAddress)}
-	d.turnstile.free = runtime.GOMAXPROCS(0)
+	d.turnstile.free, d.turnstile.seats = runtime.GOMAXPROCS(0), max(1, cfg.MaxArriving/seatPart)
 	return d, nil
 }
 
@@ -76,36 +100,66 @@ func (d *Door) Enter(addr netip.Addr) (leave func(), ok bool) {
 	if !d.gate.try() {
 		return nil, false
 	}
-	st := &stranger{door: d, addr: addr}
+	st := &stranger{addr: addr}
 	if !d.gate.enter(st) {
 		return nil, false
 	}
 	return func() { d.gate.leave(st) }, true
 }
 
+// Gather reads the first packet of a peer that somebody else has accepted, or what will
+// never be one: nobody is read more than MaxArrival bytes of.
+func Gather(nc net.Conn, whole func(in []byte) bool) (in []byte, err error) {
+	st := &stranger{}
+	err = st.gather(&tray{home: make([]byte, plainHome)}, newBudget(nc, nil), whole)
+	return st.kept, err
+}
+
+// reception is what the peers of one listener have in common.
+type reception struct {
+	door     *Door
+	protocol Protocol
+	shake    func(raw net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error)
+	serve    func(until time.Time, p Peer)
+	over     func() // called for each peer when its arrival is
+	stop     func(f func()) (forget func() bool)
+}
+
 // Listen accepts connections from ln, which it closes, until ctx ends; then it waits until
-// none of those it accepted is a stranger any more. They do not end with ctx, only with the
-// lot: shut that down beside cancelling ctx. Handshake and what follows until the peer is
-// admitted have ArriveWithin and MaxArrival of raw input together. With as many strangers
-// inside as there may be, accepting pauses, and those go who let us wait; too many from one
-// address are closed at once. A failing accept (no file descriptors) is repeated after a
-// pause and disturbs nobody who is in. The error is nil after ctx ended.
-func (d *Door) Listen(ctx context.Context, ln net.Listener, handshake Handshake, serve Serve) error {
+// the arrival of those it accepted is over. They do not end with ctx, only with the lot: shut
+// that down beside cancelling ctx. Until a peer is admitted it has ArriveWithin and
+// MaxArrival of raw input. With as many strangers inside as there may be, accepting pauses,
+// and those go who let us wait; too many from one address are closed at once. A failing
+// accept (no file descriptors) is repeated after a pause and disturbs nobody who is in. The
+// error is nil after ctx ended.
+func (d *Door) Listen(ctx context.Context, ln net.Listener, handshake Handshake, protocol Protocol) error {
 	var peers sync.WaitGroup
 	defer peers.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	defer func() { _ = ln.Close() }()
+	host := &reception{
+		door: d, protocol: protocol, over: peers.Done,
+		shake: func(raw net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
+			return handshake(context.WithoutCancel(ctx), raw) // crypto/tls would watch ctx with a goroutine
+		},
+		serve: func(until time.Time, p Peer) {
+			within, cancel := context.WithDeadline(ctx, until)
+			defer cancel()
+			protocol.Serve(within, p)
+		},
+		stop: func(f func()) func() bool { return context.AfterFunc(ctx, f) },
+	}
 	var pause time.Duration
 	for {
-		if err := d.gate.wait(ctx); err != nil {
+		if err := d.place(ctx); err != nil {
 			return nil // ctx ended: that is how listening ends
 		}
 		nc, err := ln.Accept()
 		if err != nil {
 			d.gate.free()
 		} else {
-			err = d.receive(ctx, nc, &peers, handshake, serve)
+			err = d.receive(nc, host, &peers)
 		}
 		switch {
 		case err == nil:
@@ -123,34 +177,36 @@ func (d *Door) Listen(ctx context.Context, ln net.Listener, handshake Handshake,
 }
 
 // receive takes in one peer, who has a place.
-func (d *Door) receive(ctx context.Context, nc net.Conn, peers *sync.WaitGroup, handshake Handshake, serve Serve) error {
+func (d *Door) receive(nc net.Conn, host *reception, peers *sync.WaitGroup) error {
 	now := time.Now()
-	st := &stranger{door: d, addr: address(nc.RemoteAddr()).Addr(), until: now.Add(ArriveWithin), left: peers.Done}
+	st := &stranger{host: host, addr: address(nc.RemoteAddr()).Addr(), until: now.Add(ArriveWithin)}
 	if !d.gate.enter(st) {
 		_ = nc.Close()
 		return nil
 	}
-	st.since.Store(now.UnixNano())
 	peers.Add(1)
 	s, err := d.lot.adopt(nc, st)
-	switch {
-	case errors.Is(err, errNoDescriptor):
-		st.end = func() { _ = nc.Close() }
+	if errors.Is(err, errNoDescriptor) {
+		st.raw, st.end = newBudget(nc, st), func() { _ = nc.Close() }
+		st.since.Store(now.UnixNano()) // from here on it may be ended
+		stop := host.stop(st.end)
 		go func() {
 			defer peers.Done()
-			defer d.gate.leave(st)
-			d.arrive(ctx, st, nc, handshake, serve)
+			defer st.leave()
+			st.run(stop)
 		}()
 		return nil
-	case err == nil:
-		s.host = st
-		st.end = func() { s.signal(cut) }
-		st.arrive = func() { d.arrive(ctx, st, s, handshake, serve) }
+	}
+	if err == nil {
+		s.guest, s.parked = st, true
+		st.raw, st.end = newBudget(s, st), func() { s.signal(cut) }
+		st.raw.rationed = true
+		st.since.Store(now.UnixNano())
 		s.wakeAt(s.lot.at(st.until))
 		err = s.begin()
 	}
 	if err != nil {
-		d.gate.leave(st)
+		st.leave()
 		peers.Done()
 	}
 	if errors.Is(err, ErrShutdown) {
@@ -159,36 +215,43 @@ func (d *Door) receive(ctx context.Context, nc net.Conn, peers *sync.WaitGroup, 
 	return err
 }
 
-// arrive takes a stranger through its handshake and serves it. It waits for a turn, which
-// it leaves while it waits for the peer.
-func (d *Door) arrive(ctx context.Context, st *stranger, nc net.Conn, handshake Handshake, serve Serve) {
-	ctx, cancel := context.WithDeadline(ctx, st.until)
-	defer cancel()
-	stop := func() bool { return true }
-	if _, own := nc.(*socket); !own { // of its own it would end with the lot
-		stop = context.AfterFunc(ctx, func() { _ = nc.Close() })
+// place takes a place at the gate, as soon as there is one.
+func (d *Door) place(ctx context.Context) error {
+	if d.gate.try() {
+		return nil
 	}
-	raw := newBudget(nc, st)
-	_ = raw.SetDeadline(st.until) // a socket that refuses fails at the first read
-	d.turnstile.enter(first)
-	st.inTurn = true
-	conn, facts, certs, err := handshake(context.WithoutCancel(ctx), raw) // crypto/tls would watch it with a goroutine
-	st.inTurn = false
-	d.turnstile.leave()
-	if !stop() {
-		err = context.Cause(ctx)
+	d.press()
+	return d.gate.wait(ctx)
+}
+
+// turn waits for a turn at the turnstile.
+func (d *Door) turn(p pass) {
+	turn, full := d.turnstile.line(p)
+	if full {
+		d.press()
 	}
-	if err != nil {
-		_ = nc.Close()
-		d.log.Debug("handshake failed", slog.String("op", "park.handshake"),
-			slog.String("remote", nc.RemoteAddr().String()), slog.String("err", err.Error()))
+	if turn != nil {
+		<-turn
+	}
+}
+
+// press sees to it that while somebody waits for what strangers hold, those go who have let
+// us wait for longer than anybody should who has something to say.
+func (d *Door) press() {
+	if !d.pressing.Swap(true) {
+		time.AfterFunc(pressureEvery, d.relieve)
+	}
+}
+
+func (d *Door) relieve() {
+	d.pressing.Store(false)
+	if !d.gate.full() && !d.turnstile.full() {
 		return
 	}
-	_ = conn.SetDeadline(st.until)
-	serve(ctx, conn, facts, certs, func() {
-		raw.lift()
-		d.gate.leave(st)
-	})
+	for _, slow := range d.gate.slow(time.Now()) {
+		slow.end()
+	}
+	d.press()
 }
 
 // wait waits for d, or until ctx ends.

@@ -23,9 +23,11 @@ import (
 type quay struct {
 	path
 
-	lot  *Lot
-	door *Door
-	log  lines
+	lot   *Lot
+	door  *Door
+	whole func(in []byte) bool
+	late  bool // "name" is what admits a peer, behind "open"
+	log   lines
 }
 
 // lines is what a logger wrote.
@@ -48,7 +50,7 @@ func (l *lines) String() string {
 
 func (p path) quay(cfg DoorConfig) *quay {
 	p.Helper()
-	q := &quay{path: p, lot: p.lot(Config{})}
+	q := &quay{path: p, lot: p.lot(Config{}), whole: func(in []byte) bool { return len(in) >= packet }}
 	cfg.Lot, cfg.Logger = q.lot, slog.New(slog.NewTextHandler(&q.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	if q.door, err = NewDoor(cfg); err != nil {
@@ -63,7 +65,7 @@ func (q *quay) listen(handshake Handshake) *wires {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := q.door.Listen(ctx, ln, handshake, q.serve); err != nil {
+		if err := q.door.Listen(ctx, ln, handshake, q.protocol()); err != nil {
 			q.Errorf("Listen = %v", err)
 		}
 	})
@@ -75,19 +77,34 @@ func (q *quay) listen(handshake Handshake) *wires {
 	return ln
 }
 
-func (q *quay) serve(_ context.Context, nc net.Conn, _ *device.Conn, _ []*x509.Certificate, admitted func()) {
-	c, err := q.lot.Admit(nc, nil)
-	if err != nil {
-		_ = nc.Close()
-		return
+// protocol is what is spoken behind the door.
+func (q *quay) protocol() Protocol {
+	return Protocol{
+		Whole: func(in []byte) bool { return q.whole(in) },
+		Serve: func(_ context.Context, p Peer) {
+			c, err := q.lot.Admit(p.Conn, nil)
+			if err != nil {
+				_ = p.Conn.Close()
+				return
+			}
+			if string(p.In[:packet]) != "open" {
+				c.Leave(nil)
+				return
+			}
+			if !q.late {
+				p.Admitted()
+			}
+			k := newTalk(nil)
+			k.turn = func(turn *Turn) error {
+				if bytes.HasPrefix(turn.In, []byte("name")) {
+					p.Admitted()
+				}
+				k.echo(turn)
+				return nil
+			}
+			c.Run(k, p.In[packet:])
+		},
 	}
-	word := make([]byte, packet)
-	if _, err := io.ReadFull(nc, word); err != nil || string(word) != "open" {
-		c.Leave(nil)
-		return
-	}
-	admitted()
-	c.Run(newTalk(nil), nil)
 }
 
 func (q *quay) dial(ln *wires) net.Conn {
@@ -346,7 +363,7 @@ func TestShutdownEndsStrangers(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var listening sync.WaitGroup
 		listening.Go(func() {
-			if err := q.door.Listen(ctx, ln, slowly, q.serve); err != nil {
+			if err := q.door.Listen(ctx, ln, slowly, q.protocol()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -380,87 +397,8 @@ func TestListenReportsAClosedListener(t *testing.T) {
 		q := p.quay(DoorConfig{})
 		ln := newWires()
 		_ = ln.Close()
-		if err := q.door.Listen(context.Background(), ln, bare, q.serve); !errors.Is(err, net.ErrClosed) {
+		if err := q.door.Listen(context.Background(), ln, bare, q.protocol()); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Listen = %v, want net.ErrClosed", err)
-		}
-	})
-}
-
-// A handshake computes in its turn, and has none while it waits for its peer: as many
-// silent ones as you like stand in nobody's way.
-func TestHandshakesTakeTurns(t *testing.T) {
-	bothPaths(t, func(p path) {
-		q := p.quay(DoorConfig{})
-		var now, most int
-		var mu sync.Mutex
-		count := func(n int) {
-			mu.Lock()
-			defer mu.Unlock()
-			now += n
-			most = max(most, now)
-		}
-		ln := q.listen(func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
-			for range 2 { // two flights
-				if _, err := nc.Read(make([]byte, 1)); err != nil {
-					return nil, nil, nil, err
-				}
-				count(1)
-				time.Sleep(time.Second) // computes
-				count(-1)
-			}
-			return bare(ctx, nc)
-		})
-		turns := q.door.turnstile.free
-		silent := make([]net.Conn, 10*turns)
-		for i := range silent {
-			silent[i] = q.dial(ln)
-			if i%2 == 0 { // is silent in the middle
-				if _, err := silent[i].Write([]byte{1}); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		time.Sleep(6 * time.Second) // five turns
-		start := time.Now()
-		peer := q.dial(ln)
-		if _, err := peer.Write([]byte{1, 2}); err != nil {
-			t.Fatal(err)
-		}
-		q.says(peer, "open", "ping")
-		if took := time.Since(start); took != 2*time.Second {
-			t.Errorf("a handshake of two seconds took %v", took)
-		}
-		if most > turns {
-			t.Errorf("%d computed at once, want at most %d", most, turns)
-		}
-	})
-}
-
-// First come, first served; but who is in the middle goes before who begins.
-func TestTurnstileIsFair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		turnstile := turnstile{free: 1}
-		turnstile.enter(first)
-		var order []string
-		var wg sync.WaitGroup
-		for _, want := range []struct {
-			name string
-			pass pass
-		}{{"c", first}, {"d", first}, {"a", again}, {"b", again}} {
-			wg.Go(func() {
-				turnstile.enter(want.pass)
-				order = append(order, want.name)
-				turnstile.leave()
-			})
-			synctest.Wait()
-		}
-		turnstile.leave()
-		wg.Wait()
-		if got := len(order); got != 4 || order[0] != "a" || order[1] != "b" || order[2] != "c" || order[3] != "d" {
-			t.Errorf("served %v", order)
-		}
-		if turnstile.free != 1 {
-			t.Errorf("%d turns free, want 1", turnstile.free)
 		}
 	})
 }

@@ -29,25 +29,13 @@ func newGate(places, perAddress int) *gate {
 	}
 }
 
-// wait takes a place, as soon as there is one. As long as there is none, those go who have
-// let us wait for longer than anybody should who has something to say.
+// wait takes a place, as soon as there is one.
 func (g *gate) wait(ctx context.Context) error {
-	if g.try() {
+	select {
+	case g.places <- struct{}{}:
 		return nil
-	}
-	ticker := time.NewTicker(pressureEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case g.places <- struct{}{}:
-			return nil
-		case <-ticker.C:
-			for _, slow := range g.slow(time.Now()) {
-				slow.end()
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -60,6 +48,9 @@ func (g *gate) try() bool {
 		return false
 	}
 }
+
+// full reports whether there is no place left.
+func (g *gate) full() bool { return len(g.places) == cap(g.places) }
 
 // free gives a place back.
 func (g *gate) free() { <-g.places }

@@ -22,6 +22,22 @@ const (
 	pressedFor    = 5 * time.Second
 	pressureEvery = 100 * time.Millisecond
 
+	// seatPart is the part of the strangers that may be in the middle of a handshake: such a one
+	// holds up to 60 kB, which crypto/tls does not give back while it waits, the others 10.
+	seatPart = 4
+
+	// freeInput is how much input of a stranger counts against nobody else, in bytes: any
+	// ClientHello and any CONNECT without a will. maxHoard bounds the rest of all together.
+	freeInput = 4 * 1024
+	maxHoard  = 4 << 20
+
+	// leastRead is the least that is read of a stranger at once, in bytes.
+	leastRead = 512
+
+	// plainHome is what a first packet is read into on the plain path, in bytes; a CONNECT with
+	// a token is about 500.
+	plainHome = 1024
+
 	// firstPause and longestPause bound the wait after a failed accept, doubled each time.
 	firstPause   = 5 * time.Millisecond
 	longestPause = time.Second
@@ -61,8 +77,9 @@ const (
 	// deskOut is the largest output buffer that is lent again, in bytes.
 	deskOut = 64 * 1024
 
-	// trimAfter is how long a connection is silent before the buffers of its TLS are let go.
-	trimAfter = 10 * time.Second
+	// lentInput is what a TLS connection that is being read reads into, in bytes: a full record,
+	// its header, and what crypto/tls wants to have left.
+	lentInput = 20 * 1024
 
 	// fineTick is how late the sweep may be; coarseTick the same for a time further away than
 	// coarseFrom, as keep-alives are.

@@ -32,7 +32,7 @@ type Lot struct {
 
 	cfg     Config
 	born    time.Time
-	trim    trimmer
+	lender  lender
 	buffers sync.Pool // of *[bigBuffer]byte
 	desks   sync.Pool // of *desk
 	waiters sync.Pool // of *waiter
@@ -80,7 +80,7 @@ func New(cfg Config) *Lot {
 	l := &Lot{
 		cfg:     cfg,
 		born:    time.Now().Add(-fineTick),
-		trim:    newTrimmer(),
+		lender:  newLender(),
 		buffers: sync.Pool{New: func() any { return new([bigBuffer]byte) }},
 		desks:   sync.Pool{New: newDesk},
 		waiters: sync.Pool{New: newWaiter},

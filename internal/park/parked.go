@@ -1,8 +1,10 @@
 package park
 
 import (
+	"cmp"
 	"errors"
 	"net"
+	"os"
 	"runtime"
 	"time"
 )
@@ -17,45 +19,67 @@ type parked struct {
 	kept   []byte // unread input: an incomplete packet, or what came while paused
 	unread bool   // a read may bring something
 	due    bool   // a turn is due, whatever a read brings
-	grown  growth // of the buffers of TLS
-	used   int64  // when a read last brought something, in the lot's time
 	until  int64  // when the last turns are over; 0: they have not begun
 }
 
 // desk is what an owner borrows.
 type desk struct {
-	turn Turn
-	tray tray
+	turn  Turn
+	tray  tray
+	input []byte // for TLS to read into; nil: it has it, or will not give it back
 }
 
 func newDesk() any { return &desk{tray: tray{home: make([]byte, bigBuffer)}} }
+
+// lend lends what TLS reads into.
+func (d *desk) lend(s *socket, nc net.Conn) {
+	if d.input == nil {
+		d.input = make([]byte, lentInput)
+	}
+	if s.lot.lender.lend(nc, d.input) {
+		d.input = nil
+	}
+}
+
+// reclaim takes it back.
+func (d *desk) reclaim(s *socket, nc net.Conn) {
+	if taken := s.lot.lender.reclaim(nc); cap(taken) >= lentInput && cap(taken) <= 2*lentInput {
+		d.input = taken[:cap(taken)]
+	}
+}
 
 // clear makes a desk ready for somebody else.
 func (d *desk) clear() {
 	if cap(d.turn.Out) > deskOut {
 		d.turn.Out = nil
 	}
-	d.turn = Turn{Out: d.turn.Out[:0]}
-	d.tray = tray{home: d.tray.home}
+	*d = desk{turn: Turn{Out: d.turn.Out[:0]}, tray: tray{home: d.tray.home}, input: d.input}
 }
 
 // park gives the socket of c to conv. It is called by the socket's owner, who goes on
 // with the first turn when it comes back to own.
 func (s *socket) park(c *Conn, conv Conversation, leftover []byte) {
-	p := &parked{dialog: dialog{c: c, conv: conv}, unread: true, due: true, grown: arrived}
+	p := &parked{dialog: dialog{c: c, conv: conv}, unread: true, due: true}
 	p.kept = append(p.kept, leftover...)
-	s.stage, s.parked, s.host = p, true, nil
+	s.stage, s.parked = p, true
 }
 
 // step takes turns until there is nothing to do.
 func (p *parked) step(s *socket, bits uint32) bool {
+	if s.guest != nil { // not admitted yet
+		s.guest.settle(time.Now())
+	}
 	if p.note(s, bits); !p.busy(s) {
 		p.rest(s)
 		return false
 	}
 	d := s.lot.desks.Get().(*desk) // the pool holds nothing else
 	d.tray.begin(p.kept)
+	d.lend(s, p.c.nc)
 	why := p.work(s, d)
+	if !p.unread {
+		d.reclaim(s, p.c.nc)
+	}
 	if why == nil {
 		p.kept = d.tray.keep(p.kept)
 		p.rest(s)
@@ -97,6 +121,10 @@ func (p *parked) late(s *socket) bool {
 	if p.stopping {
 		return s.lot.now() >= p.until
 	}
+	if s.guest != nil && !time.Now().Before(s.guest.until) {
+		p.written = os.ErrDeadlineExceeded // its time is over, whatever it waits for
+		return true
+	}
 	return !p.deadline.IsZero() && s.lot.now() >= s.lot.at(p.deadline)
 }
 
@@ -104,8 +132,8 @@ func (p *parked) late(s *socket) bool {
 // connection.
 func (p *parked) work(s *socket, d *desk) error {
 	for {
-		if p.written != nil || p.stopping && p.late(s) {
-			return ErrShutdown
+		if late := p.late(s); p.written != nil || p.stopping && late {
+			return cmp.Or(p.written, ErrShutdown)
 		}
 		if err := p.fill(s, &d.tray); err != nil {
 			return err
@@ -142,8 +170,7 @@ func (p *parked) fill(s *socket, t *tray) error {
 		return err
 	}
 	now := time.Now()
-	p.grown, p.used = max(p.grown, busy), s.lot.at(now)
-	s.writeBy.Store(p.used + int64(s.lot.cfg.WriteTimeout)) // reading writes, if the peer asks for new keys
+	s.writeBy.Store(s.lot.at(now.Add(s.lot.cfg.WriteTimeout))) // reading writes, if the peer asks for new keys
 	for len(room) > 0 {
 		n, err := p.c.nc.Read(room)
 		if n > 0 {
@@ -170,18 +197,14 @@ func (p *parked) missed(err error) {
 
 // rest prepares for having no owner.
 func (p *parked) rest(s *socket) {
-	quiet := p.grown == arrived || s.lot.now()-p.used >= int64(trimAfter)
-	if quiet && p.grown != trimmed && !p.unread {
-		s.lot.trim.trim(p.c.nc)
-		p.grown = trimmed
-	}
-	if p.grown == busy {
-		s.wakeAt(p.used + int64(trimAfter))
-	}
 	if p.stopping {
 		s.wakeAt(p.until)
 	} else {
 		s.wakeAt(s.lot.at(p.deadline))
+	}
+	if s.guest != nil {
+		s.guest.waits()
+		s.wakeAt(s.lot.at(s.guest.until))
 	}
 }
 
@@ -208,7 +231,7 @@ func (p *parked) end(s *socket, d *desk, why error) {
 
 // linger waits for the peer's own close, without a goroutine.
 func (s *socket) linger(c *Conn) {
-	s.stage, s.parked, s.host = &lingering{c: c, left: lingerBytes, until: s.lot.now() + int64(lingerFor)}, true, nil
+	s.stage, s.parked = &lingering{c: c, left: lingerBytes, until: s.lot.now() + int64(lingerFor)}, true
 	s.input = true
 }
 

@@ -316,7 +316,7 @@ func TestLastDescriptorsAreForOthers(t *testing.T) {
 	}
 	limit := setHighest(lot, 3)
 	accepted, peer := tcpPair(t)
-	if _, err := lot.adopt(accepted, visit(nil)); !errors.Is(err, errFew) {
+	if _, err := lot.adopt(accepted, guest(nil)); !errors.Is(err, errFew) {
 		t.Errorf("adopt = %v, want errFew", err)
 	}
 	if _, err := io.ReadAll(peer); err != nil { // it was closed
@@ -398,14 +398,11 @@ func TestShutdownWithoutSpread(t *testing.T) {
 	})
 }
 
-// A large packet over TLS arrives whole, and what TLS needed for it is let go when the
-// connection has been silent for a while.
-func TestTLSBuffersAreTrimmed(t *testing.T) {
+// Large packets over TLS arrive whole, and between them nothing is kept of what TLS needed
+// for them.
+func TestTLSBuffersAreTakenBack(t *testing.T) {
 	onMemory(t, func(p path, _ *memory) {
 		lot := p.lot(Config{})
-		if !lot.trim.known {
-			p.Fatal("this release of Go has renamed the buffers of tls.Conn: see trimmer")
-		}
 		here, peer := p.wire()
 		cert := certificate(p.T)
 		var server *tls.Conn
@@ -420,12 +417,12 @@ func TestTLSBuffersAreTrimmed(t *testing.T) {
 		if err := client.Handshake(); err != nil {
 			p.Fatal(err)
 		}
-		synctest.Wait()
-		if n := held(lot, server); n != 0 {
-			p.Errorf("%d bytes kept from the handshake", n)
-		}
 		sent := []byte(strings.Repeat("abcd", 50_000))
-		for range 3 { // also after it was trimmed
+		for range 3 {
+			synctest.Wait()
+			if n := held(lot, server); n != 0 {
+				p.Errorf("%d bytes kept while idle", n)
+			}
 			go func() {
 				if _, err := client.Write(sent); err != nil {
 					p.Error(err)
@@ -435,19 +432,37 @@ func TestTLSBuffersAreTrimmed(t *testing.T) {
 			if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, sent) {
 				p.Fatalf("the echo differs, %v", err)
 			}
-			synctest.Wait()
-			if n := held(lot, server); n == 0 {
-				p.Error("nothing was kept while the connection was busy: is this the buffer?")
-			}
-			time.Sleep(trimAfter + time.Second)
-			synctest.Wait()
-			if n := held(lot, server); n != 0 {
-				p.Errorf("%d bytes kept after %v of silence", n, trimAfter)
-			}
 		}
 		_ = client.Close()
 		_ = lot.Shutdown(context.Background())
 	})
+}
+
+// Many connections take turns with few buffers, and each reads its own.
+func TestLentBuffersAreNotMixedUp(t *testing.T) {
+	lot := New(Config{})
+	var clients []*tls.Conn
+	for range 8 {
+		clients = append(clients, secure(t, lot, &tls.Config{}, func(nc net.Conn) { run(t, lot, nc, newTalk(nil)) }))
+	}
+	var wg sync.WaitGroup
+	for i, client := range clients {
+		wg.Go(func() {
+			for n := range 100 {
+				sent := bytes.Repeat([]byte{byte(i), byte(n), 1, 2}, 1+(n*n*37)%9000)
+				go func() { _, _ = client.Write(sent) }()
+				got := make([]byte, len(sent))
+				if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, sent) {
+					t.Errorf("client %d, message %d: the echo differs, %v", i, n, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := lot.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // The peer's reset ends a parked connection.

@@ -41,12 +41,12 @@ func bothPaths(t *testing.T, test func(p path)) {
 	})
 }
 
-// visit is the first stage of a socket in these tests: what serves it.
-type visit func(nc net.Conn)
+// guest is the first stage of a socket in these tests: what serves it.
+type guest func(nc net.Conn)
 
-func (v visit) step(s *socket, _ uint32) bool {
+func (v guest) step(s *socket, _ uint32) bool {
 	v(s)
-	if _, still := s.stage.(visit); still {
+	if _, still := s.stage.(guest); still {
 		_ = s.Close()
 		return true
 	}
@@ -58,7 +58,7 @@ func (v visit) step(s *socket, _ uint32) bool {
 func serve(t *testing.T, lot *Lot, nc net.Conn, f func(nc net.Conn)) (wait func()) {
 	t.Helper()
 	var wg sync.WaitGroup
-	s, err := lot.adopt(nc, visit(func(nc net.Conn) {
+	s, err := lot.adopt(nc, guest(func(nc net.Conn) {
 		defer wg.Done()
 		f(nc)
 	}))

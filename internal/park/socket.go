@@ -38,7 +38,7 @@ type socket struct {
 	// owned by the owner
 
 	stage  stage
-	host   *stranger // nil: authenticated, or not a door's
+	guest  *stranger // nil: authenticated, or not a door's
 	parked bool      // reading does not wait
 	input  bool      // there may be something to read
 	gone   bool      // the end may be behind the next short read
@@ -183,8 +183,8 @@ func (s *socket) Write(p []byte) (n int, err error) {
 
 // await waits until one of the bits in want is set, which it clears.
 func (s *socket) await(want uint32, by *atomic.Int64) error {
-	s.host.waits()
-	defer s.host.resumes()
+	s.guest.waits()
+	defer s.guest.resumes()
 	w := s.lot.waiters.Get().(*waiter) // the pool holds nothing else
 	defer s.lot.waiters.Put(w)
 	s.waiter.Store(w)
@@ -222,6 +222,10 @@ func (s *socket) failed(op string, err error) error {
 func (s *socket) Close() error {
 	if !s.shut() {
 		return net.ErrClosed
+	}
+	if s.guest != nil {
+		s.guest.leave()
+		s.guest = nil
 	}
 	s.lot.system.drop(s.fd)
 	return nil

@@ -1,23 +1,27 @@
 package park
 
 import (
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/berth-iot/berth/internal/device"
 )
 
-// stranger is a peer that a Door let in and that has not yet shown who it is. On the
-// parked path it is the first stage of its socket, which has no goroutine until there is
-// something to read.
+// stranger is a peer that a Door let in and that has not yet shown who it is. Until it is
+// served it is the stage of its socket, if that can be parked: there is a goroutine for it
+// only while it shakes hands.
 type stranger struct {
 	// fixed
 
-	door   *Door
-	addr   netip.Addr
-	until  time.Time // when its time is over
-	arrive func()    // takes it through handshake and serve
-	left   func()    // called when the socket is another's, or closed
-	end    func()    // ends it early; nil: that is not ours to do
+	host  *reception
+	addr  netip.Addr // what counts as one
+	until time.Time  // when its time is over
+	end   func()     // ends it early; nil: that is not ours to do
 
 	// shared
 
@@ -26,28 +30,166 @@ type stranger struct {
 
 	// owned by whoever serves it
 
-	inTurn bool // it has a place in the turnstile
+	phase  phase
+	raw    *budget
+	kept   []byte // what it has said, until that is a whole packet
+	hoard  int    // how much of what it has sent counts against all strangers'
+	conn   net.Conn
+	facts  *device.Conn
+	certs  []*x509.Certificate
+	inTurn bool // it has a turn at the turnstile
 }
 
-// step waits for the first bytes, in which case the caller becomes the goroutine that
-// takes the peer through its arrival.
+// phase is how far a stranger has come.
+type phase uint8
+
+const (
+	hailing  phase = iota // the first record of its handshake is awaited
+	speaking              // it has shaken hands, and its first packet is awaited
+)
+
+// step goes on with an arrival as far as what the peer has sent allows.
 func (st *stranger) step(s *socket, bits uint32) bool {
-	late := !time.Now().Before(st.until)
-	if bits&cut == 0 && !late && !s.input {
+	st.settle(time.Now())
+	err := st.arrive(s, bits)
+	if errors.Is(err, errNothing) {
+		st.since.Store(time.Now().UnixNano())
 		s.wakeAt(s.lot.at(st.until))
 		return false
 	}
-	st.settle(time.Now())
-	if bits&cut == 0 && !late {
-		st.arrive()
-	}
-	st.door.gate.leave(st)
+	st.serve(err)
 	over := s.stage == st
 	if over {
 		_ = s.Close() // harmless if it is closed
 	}
-	st.left()
+	st.host.over()
 	return over || s.stage.step(s, s.take())
+}
+
+// arrive goes on until the peer has said enough to be served. errNothing: that is all for
+// now.
+func (st *stranger) arrive(s *socket, bits uint32) error {
+	if bits&cut != 0 || !time.Now().Before(st.until) {
+		return net.ErrClosed
+	}
+	if st.phase == hailing {
+		if err := st.raw.await(); err != nil {
+			return err
+		}
+		s.parked = false
+		err := st.shake()
+		s.parked = true
+		if err != nil {
+			return err
+		}
+	}
+	d := s.lot.desks.Get().(*desk) // the pool holds nothing else
+	defer s.lot.desks.Put(d)
+	d.lend(s, st.conn)
+	err := st.gather(&d.tray, st.conn, st.host.protocol.Whole)
+	if err != nil {
+		d.reclaim(s, st.conn)
+	}
+	return err
+}
+
+// run takes a peer through its arrival, and serves it, on the plain path.
+func (st *stranger) run(stop func() bool) {
+	st.settle(time.Now())
+	err := st.shake()
+	if err == nil {
+		err = st.gather(&tray{home: make([]byte, plainHome)}, st.conn, st.host.protocol.Whole)
+	}
+	if !stop() && err == nil {
+		err = net.ErrClosed
+	}
+	st.serve(err)
+	if err != nil {
+		_ = st.raw.Close()
+	}
+}
+
+// gather reads, into what is kept, until whole says that it is enough.
+func (st *stranger) gather(t *tray, from net.Conn, whole func(in []byte) bool) error {
+	t.begin(st.kept)
+	defer func() { st.kept = t.keep(st.kept) }()
+	for len(t.unread()) == 0 || !whole(t.unread()) {
+		room, err := t.room(MaxArrival + 1) // the budget is smaller
+		if err != nil {
+			return err
+		}
+		n, err := from.Read(room)
+		t.landed(n)
+		if st.facts != nil && n > 0 {
+			st.facts.Traffic.In(time.Now(), n)
+		}
+		if err == nil {
+			err = st.hoards(len(t.unread()))
+		}
+		if err != nil && (n == 0 || !whole(t.unread())) {
+			return err
+		}
+	}
+	return nil
+}
+
+// hoards counts n bytes that are kept for the peer against all strangers', but for what an
+// honest one needs.
+func (st *stranger) hoards(n int) error {
+	more := n - freeInput - st.hoard
+	if st == nil || st.host == nil || more <= 0 {
+		return nil
+	}
+	st.hoard += more
+	if st.host.door.hoard.Add(int64(more)) > maxHoard {
+		return errHoard
+	}
+	return nil
+}
+
+// shake takes the peer through its handshake. It waits for a turn, which it leaves while
+// it waits for the peer.
+func (st *stranger) shake() (err error) {
+	_ = st.raw.SetDeadline(st.until) // a socket that refuses fails at the first read
+	st.host.door.turn(first)
+	st.inTurn = true
+	st.conn, st.facts, st.certs, err = st.host.shake(st.raw)
+	st.inTurn = false
+	st.host.door.turnstile.done()
+	if err == nil {
+		st.phase = speaking
+		_ = st.conn.SetDeadline(st.until) // the handshake has lifted it
+	}
+	return err
+}
+
+// serve hands the peer to its protocol, unless err has ended its arrival.
+func (st *stranger) serve(err error) {
+	if err != nil {
+		st.host.door.log.Debug("arrival failed", slog.String("op", "park.arrive"),
+			slog.String("remote", st.raw.RemoteAddr().String()), slog.String("err", err.Error()))
+		return
+	}
+	in := st.kept
+	st.kept, st.raw.rationed = nil, false
+	st.host.serve(st.until, Peer{Conn: st.conn, In: in, Facts: st.facts, Certs: st.certs, Admitted: st.admitted})
+}
+
+// admitted ends being a stranger.
+func (st *stranger) admitted() {
+	st.raw.lift()
+	_ = st.raw.SetReadDeadline(time.Time{}) // a socket that refuses fails at the next read
+	st.leave()
+	if s := under(st.raw); s != nil {
+		s.guest = nil
+	}
+}
+
+// leave gives back what it holds as a stranger.
+func (st *stranger) leave() {
+	st.host.door.hoard.Add(-int64(st.hoard))
+	st.hoard = 0
+	st.host.door.gate.leave(st)
 }
 
 // waits notes that from now on we wait for the peer: somebody else may have the turn.
@@ -57,7 +199,7 @@ func (st *stranger) waits() {
 	}
 	st.since.Store(time.Now().UnixNano())
 	if st.inTurn {
-		st.door.turnstile.leave()
+		st.host.door.turnstile.leave()
 	}
 }
 
@@ -68,7 +210,7 @@ func (st *stranger) resumes() {
 	}
 	st.settle(time.Now())
 	if st.inTurn {
-		st.door.turnstile.enter(again)
+		st.host.door.turn(again)
 	}
 }
 

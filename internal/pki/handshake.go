@@ -3,6 +3,7 @@ package pki
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +69,9 @@ func Handshake(ctx context.Context, raw net.Conn, config *tls.Config) (*tls.Conn
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, device.TLS{}, fmt.Errorf("tls handshake: %w", err)
 	}
-	return c, Facts(c), nil
+	facts := Facts(c)
+	slim(c, config)
+	return c, facts, nil
 }
 
 // Listen makes a TLS listener whose connections know Facts. Accept does no
@@ -112,6 +115,9 @@ func Facts(c *tls.Conn) device.TLS {
 	}
 	return facts
 }
+
+// Certificates gives the client's chain, leaf first, not verified.
+func Certificates(c *tls.Conn) []*x509.Certificate { return c.ConnectionState().PeerCertificates }
 
 // conn is the socket under a TLS connection, with what crypto/tls tells only while
 // it shakes hands.

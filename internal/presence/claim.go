@@ -13,7 +13,7 @@ import (
 // Claim gives party the right to speak for its identity: it grants an epoch, writes
 // it to party.Epoch, fences whoever held the identity, tells the sink, and only then
 // returns. h is fenced in its turn when the seat is taken over, revoked or expires,
-// possibly before Claim has returned. The party is copied; its Conn is shared.
+// possibly before Claim has returned. The party is kept, and must not change any more.
 //
 // Errors are fault.Error: ConnectionForcefullyClosedOnNewConnection or
 // LinkCreationConflict if an even newer connection was faster, ServiceUnavailable
@@ -40,7 +40,7 @@ func (p *Presence) Claim(ctx context.Context, party *device.Party, h Holder, tra
 	}
 	party.Epoch = epoch.String()
 	s := &Seat{
-		presence: p, shard: sh, place: pl, epoch: epoch, party: *party, holder: h, transport: transport, since: p.now(),
+		presence: p, shard: sh, place: pl, epoch: epoch, party: party, holder: h, transport: transport, since: p.now(),
 	}
 	s.deadline.seat = s
 	actions := pl.arbiter.Step(s.since, arbiter.Claim{Epoch: arbiterEpoch(epoch)})
@@ -103,6 +103,9 @@ func (p *Presence) perform(sh *shard, pl *place, newcomer *Seat, actions []arbit
 			if holder := pl.seat.Load(); holder != nil && arbiterEpoch(holder.epoch) == a.Epoch {
 				e := holder.fence(fenceReason(holder, newcomer))
 				gone = &e
+				if newcomer != nil {
+					newcomer.displaced = true
+				}
 			}
 		case arbiter.Grant:
 			granted = true
@@ -111,7 +114,7 @@ func (p *Presence) perform(sh *shard, pl *place, newcomer *Seat, actions []arbit
 			switch holder := pl.seat.Load(); {
 			case holder == nil || arbiterEpoch(holder.epoch) != a.Epoch: // another node's
 			case a.Online:
-				p.sink.Connected(holder.party)
+				p.sink.Connected(*holder.party)
 			default:
 				if gone == nil {
 					gone = holder.why.Load().ending
@@ -131,7 +134,7 @@ func fenceReason(holder, newcomer *Seat) *end {
 	if newcomer == nil {
 		return holder.why.Load()
 	}
-	by := newcomer.party
+	by := *newcomer.party // whoever keeps it does not keep the session
 	return &end{cause: arbiter.TakenOver, code: conflictCode(holder.transport), reason: takenOver, by: &by}
 }
 

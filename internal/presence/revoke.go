@@ -30,7 +30,7 @@ func (p *Presence) RevokeDevice(dev string, code fault.Code, reason string) {
 func (p *Presence) RevokeWhere(match func(*device.Party) bool, code fault.Code, reason string) {
 	for _, sh := range p.shards {
 		for _, s := range sh.seats() {
-			if match(&s.party) {
+			if match(s.party) {
 				s.revoke(causeOf(code), code, reason)
 			}
 		}
