@@ -28,7 +28,8 @@ type benchRegisterCmd struct {
 	jsonFlag
 	fleetFlags
 
-	Batch int `default:"100" help:"Devices in one request, 1 to 100."`
+	Batch   int `default:"100" help:"Identities in one request, 1 to 100; a device and its modules come in one."`
+	Modules int `default:"0" help:"Modules of each device, 0 to 50."`
 }
 
 // Run measures registration.
@@ -40,9 +41,9 @@ func (c *benchRegisterCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	fleet := &fleet{fleetFlags: c.fleetFlags, hub: hub}
+	fleet := &fleet{fleetFlags: c.fleetFlags, hub: hub, modules: c.Modules}
 	report, err := bench.Register{
-		Target: hub.Address(), Devices: c.Devices, Batch: c.Batch, Workers: c.workers(manyWorkers), PID: c.PID, Create: fleet.create,
+		Target: hub.Address(), Devices: c.Devices, Modules: c.Modules, Batch: max(1, c.Batch/(1+c.Modules)), Workers: c.workers(manyWorkers), PID: c.PID, Create: fleet.create,
 	}.Run(ctx)
 	return con.report(report, c.JSON, err, fleet.dismiss(ctx))
 }

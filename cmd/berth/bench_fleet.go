@@ -16,11 +16,12 @@ import (
 
 // The bounds of a fleet's registration.
 const (
-	manyWorkers  = 32          // connects at once unless told otherwise
-	fewWorkers   = 4           // the same, where waiting for a processor would be measured too
-	fleetWorkers = 4           // bulk requests at once before and after a run
-	dismissWait  = time.Minute // for removing the devices, also after an interruption
-	fleetToken   = time.Hour   // life of a device's token
+	manyWorkers  = 32               // connects at once unless told otherwise
+	fewWorkers   = 4                // the same, where waiting for a processor would be measured too
+	fleetWorkers = 4                // bulk requests at once before and after a run
+	dismissWait  = time.Minute      // for removing the devices, also after an interruption
+	dismissEach  = time.Millisecond // and for each of them besides
+	fleetToken   = time.Hour        // life of a device's token
 )
 
 // fleetFlags say which devices send the load.
@@ -30,6 +31,7 @@ type fleetFlags struct {
 	Workers int    `placeholder:"N" help:"How many connects, or requests, at once (32; takeover 4, because waiting for a processor would be measured too)."`
 	PID     int    `name:"server-pid" placeholder:"PID" help:"Process of the server on this machine, to measure its processor time and memory (Linux)."`
 	Keep    bool   `help:"Leave the registered devices in the hub."`
+	Known   bool   `help:"The devices are in the hub, kept by an earlier run with the same prefix: none is made, none removed."`
 }
 
 // workers gives what was asked for, or most for this kind of run.
@@ -44,7 +46,8 @@ type fleet struct {
 
 	// fixed
 
-	hub *client.Hub
+	hub     *client.Hub
+	modules int // of each device that is made
 }
 
 // account is the nth device as it connects: with a token of its own key.
@@ -65,12 +68,17 @@ func (f *fleet) key(id string) []byte { return f.hub.Derive("berth bench " + id)
 
 // create registers the devices first to first+count-1, or leaves them as they are.
 func (f *fleet) create(ctx context.Context, first, count int) error {
-	items := make([]iot.BulkItem, 0, count)
+	items := make([]iot.BulkItem, 0, count*(1+f.modules))
 	for n := first; n < first+count; n++ {
 		key := iot.FormatKey(f.key(f.id(n)))
-		items = append(items, iot.BulkItem{
+		item := iot.BulkItem{
 			ID: f.id(n), ImportMode: iot.ImportCreateOrUpdate, Status: iot.StatusEnabled, Authentication: symmetric(key, key),
-		})
+		}
+		items = append(items, item)
+		for m := range f.modules {
+			item.ModuleID = fmt.Sprintf("m%d", m)
+			items = append(items, item)
+		}
 	}
 	return f.bulk(ctx, items)
 }
@@ -99,7 +107,7 @@ func (f *fleet) bulk(ctx context.Context, items []iot.BulkItem) error {
 
 // enlist registers every device.
 func (f *fleet) enlist(ctx context.Context) error {
-	if f.hub == nil {
+	if f.hub == nil || f.Known {
 		return nil
 	}
 	if !iot.ValidID(f.id(f.Devices)) {
@@ -111,10 +119,10 @@ func (f *fleet) enlist(ctx context.Context) error {
 // dismiss removes every device, unless they are to be kept. An interruption of the
 // run does not keep it from cleaning up.
 func (f *fleet) dismiss(ctx context.Context) error {
-	if f.hub == nil || f.Keep {
+	if f.hub == nil || f.Keep || f.Known {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dismissWait)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dismissWait+time.Duration(f.Devices)*dismissEach)
 	defer cancel()
 	return f.each(ctx, f.remove)
 }

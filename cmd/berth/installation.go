@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/berth-iot/berth/internal/c2d"
 	"github.com/berth-iot/berth/internal/config"
 	"github.com/berth-iot/berth/internal/diagnosis"
 	"github.com/berth-iot/berth/internal/hub"
@@ -43,6 +44,7 @@ type installation struct {
 	groups    *telemetry.Groups
 	reslog    *reslog.Log
 	diagnosis *diagnosis.Diagnosis // nil: switched off
+	queues    *c2d.Queues
 	presence  *presence.Presence
 	registry  *registry.Registry
 	hub       *hub.Hub
@@ -173,6 +175,9 @@ func (in *installation) openServices(ctx context.Context, _ *console) (err error
 	if err := in.openDiagnosis(); err != nil { //nolint:contextcheck // what is known of conflicts is stored though the start was interrupted
 		return err
 	}
+	if err := in.openQueues(); err != nil { //nolint:contextcheck // what devices settled is stored though the start was interrupted
+		return err
+	}
 	in.presence, err = presence.New(presence.Config{
 		Claims: in.engine.Claims(), Records: in.engine.Records(), Sink: in.sinks(metrics),
 		Logger: in.log, Grace: in.cfg.SAS.ExpiryGrace.Std(),
@@ -183,7 +188,7 @@ func (in *installation) openServices(ctx context.Context, _ *console) (err error
 	in.opened(func() error { return in.presence.Close(context.Background()) }) //nolint:contextcheck // as above
 	in.registry, err = registry.New(registry.Config{                           //nolint:contextcheck // reading the CA list is part of starting
 		Records: in.engine.Records(), HubName: in.hosts.Hub(), Hosts: in.aliases.Has, Policies: in.policies,
-		Presence: in.presence, Kept: presence.Kept, Skew: nonZero(in.cfg.SAS.ClockSkew.Std()), Logger: in.log,
+		Presence: in.presence, Kept: presence.Kept, Messages: in.queues, Skew: nonZero(in.cfg.SAS.ClockSkew.Std()), Logger: in.log,
 	})
 	if err != nil {
 		return err
@@ -194,7 +199,7 @@ func (in *installation) openServices(ctx context.Context, _ *console) (err error
 // openCore makes the hub of the services.
 func (in *installation) openCore(metrics *hub.Metrics) (err error) {
 	cfg := hub.Config{
-		Keys: in.registry, Presence: in.presence, Telemetry: in.telemetry,
+		Keys: in.registry, Presence: in.presence, Telemetry: in.telemetry, Queues: in.queues,
 		Refusals: in.reslog, Metrics: metrics, Logger: in.log,
 	}
 	if in.diagnosis != nil {

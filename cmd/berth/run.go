@@ -50,7 +50,7 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 	}
 	peers, err := amqp.New(amqp.Config{
 		Core: in.hub, Gate: in.registry, Door: door, Hosts: in.aliases, Port: d.amqpPort,
-		Events: events{in.telemetry}, Groups: in.groups, Created: in.groups.Born(), Skew: in.cfg.SAS.ClockSkew.Std(), Logger: in.log,
+		Commands: in.queues, Queues: in.queues, Events: events{in.telemetry}, Groups: in.groups, Created: in.groups.Born(), Skew: in.cfg.SAS.ClockSkew.Std(), Logger: in.log,
 	})
 	if err != nil {
 		return err

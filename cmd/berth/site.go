@@ -14,11 +14,12 @@ import (
 func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ids *atomic.Uint64, ready func() error) web.Config {
 	cfg := web.Config{
 		Identities: in.registry, Population: in.registry, Authorities: in.registry,
-		Gate: in.registry, Sender: in.hub, Events: events{in.telemetry}, Groups: in.groups, ResourceLog: in.reslog, Failures: in.reslog,
+		Gate: in.registry, Sender: in.hub, Commands: in.queues, Events: events{in.telemetry}, Groups: in.groups, ResourceLog: in.reslog, Failures: in.reslog,
 		Connected: func() int64 { return int64(in.presence.Connected()) },
 		Sockets: map[string]web.Socket{
 			"mqtt":      {Transport: device.MQTTWS, Serve: devices.Serve},
 			"amqpwsb10": {Transport: device.AMQPWS, Serve: peers.Serve},
+			"amqp":      {Transport: device.AMQPWS, Serve: peers.Serve}, // azeventhubs, in its examples
 		},
 		About: web.About{
 			Version: thisBuild().Version, Name: in.hosts.Hub(), Hosts: in.cfg.Hosts,

@@ -49,6 +49,7 @@ type conn struct {
 	replies  int                      // replies that wait for credit
 	sole     sole
 	scratch  []byte // where a message is encoded
+	choked   bool   // the last turn had no room for all that was to be sent
 	stopping bool
 	bye      device.Goodbye
 	byPeer   bool // the peer closed, with whatever words
@@ -88,6 +89,7 @@ func (c *conn) Turn(t *park.Turn) error {
 		c.stopping = true
 		c.stop()
 	}
+	c.resend()
 	c.collectMail()
 	c.refill()
 	if len(c.full) == 0 {
@@ -97,6 +99,8 @@ func (c *conn) Turn(t *park.Turn) error {
 	c.expire()
 	c.overdue()
 	c.machineEvents(t)
+	c.choked = c.machine.Full()
+	t.More = t.More || c.choked
 	t.Paused = len(c.full) > 0 || t.Stopping && !c.machine.Over()
 	var deadline time.Time
 	t.Out, deadline = c.machine.Finish()
@@ -180,6 +184,20 @@ func (c *conn) handle(ev *endpoint.Event) {
 	case endpoint.OnClose:
 		c.closing(ev)
 	case endpoint.OnBegin, endpoint.OnEnd, endpoint.Idle, endpoint.Held, endpoint.More:
+	}
+}
+
+// resend lets every link send on what the last turn had no room for.
+func (c *conn) resend() {
+	if !c.choked {
+		return
+	}
+	for s := range c.machine.Sessions() {
+		for l := range s.Links() {
+			if n, ok := l.Data.(node); ok {
+				n.flow(c, l)
+			}
+		}
 	}
 }
 

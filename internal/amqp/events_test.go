@@ -1,8 +1,10 @@
 package amqp
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -244,6 +246,30 @@ func TestRedirect(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, info); diff != "" {
 			t.Error(diff)
+		}
+	}
+}
+
+// TestReaderOfMuchMoreThanATurn reads events that are together much larger than what one
+// turn may write, with credit for all of them: the rest follows by itself.
+func TestReaderOfMuchMoreThanATurn(t *testing.T) {
+	w := newWorld(t, hubtest.Script{})
+	const n = 20
+	body := strings.Repeat("x", 200_000)
+	for range n {
+		w.events.add(0, body)
+	}
+	p := w.as(tokenFor("", "service"))
+	r := p.receiver(partition0, &goamqp.ReceiverOptions{Credit: n})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for i := range n {
+		m, err := r.Receive(ctx, nil)
+		if err != nil {
+			t.Fatalf("event %d: %v", i, err)
+		}
+		if got := len(m.GetData()); got != len(body) {
+			t.Fatalf("event %d has %d bytes, want %d", i, got, len(body))
 		}
 	}
 }

@@ -74,7 +74,7 @@ type Server struct {
 
 // New makes a server.
 func New(cfg Config) (*Server, error) {
-	if cfg.Core == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Hosts.First() == "" || cfg.Events == nil || cfg.Groups == nil {
+	if cfg.Core == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Hosts.First() == "" || cfg.Commands == nil || cfg.Queues == nil || cfg.Events == nil || cfg.Groups == nil {
 		return nil, errors.New("amqp: a field of Config is missing")
 	}
 	if cfg.Logger == nil {

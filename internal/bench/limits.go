@@ -14,8 +14,6 @@ const (
 	MaxWorkers  = 4096 // handshakes at once
 	MaxReaders  = 64   // streams at once
 
-	MaxRounds = 1000 // starts of a server
-
 	batchBytes = 64 * 1024             // the most that one write carries, unless one packet is larger
 	readBytes  = 4096                  // one read's buffer: 1,024 PUBACKs
 	handshake  = 30 * time.Second      // dial, TLS and CONNACK together
@@ -28,8 +26,16 @@ const (
 	lateBursts = 16                    // bursts of a paced device that may be unacknowledged before it waits
 	lookEvery  = 50 * time.Millisecond // how often a paced device looks whether the run is over
 	maxRate    = 10_000_000            // operations a second that a run may be paced at
-	startWait  = time.Minute           // from a server's start to the first device it accepts
-	startLook  = time.Millisecond      // how often a starting server is asked where it listens
+)
+
+// maxModules is how many modules a device has at most.
+const maxModules = 50
+
+// The bounds of a restart run.
+const (
+	MaxRounds = 1000             // starts of the server
+	startWait = time.Minute      // from its start to the first device it accepts
+	askEvery  = time.Millisecond // how often a starting server is asked where it listens
 )
 
 func check(name string, value, least, most int) error {

@@ -12,6 +12,7 @@ import (
 type Register struct {
 	Target  string // for the report
 	Devices int
+	Modules int // of each device, made with it
 	Batch   int // devices in one request
 	Workers int // requests at once
 	PID     int // the server's process; 0: do not measure its use
@@ -24,6 +25,7 @@ func (g Register) check() error {
 	}
 	return errors.Join(
 		check("devices", g.Devices, 1, MaxDevices),
+		check("modules", g.Modules, 0, maxModules),
 		check("batch", g.Batch, 1, 1000),
 		check("workers", g.Workers, 1, MaxWorkers),
 	)
@@ -66,7 +68,7 @@ func (g Register) Run(ctx context.Context) (*Report, error) {
 				continue
 			}
 			spent.of(worker).record(time.Since(from))
-			done.Add(uint64(count))
+			done.Add(uint64(count * (1 + g.Modules)))
 		}
 	})
 	length := time.Since(started)

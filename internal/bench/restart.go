@@ -106,7 +106,7 @@ func (s Restart) round(ctx context.Context, spent *meter) (one started, err erro
 
 // settled waits until the server says where it takes devices.
 func settled(ctx context.Context, server Instance) (*Target, error) {
-	look := time.NewTicker(startLook)
+	look := time.NewTicker(askEvery)
 	defer look.Stop()
 	for {
 		if t, err := server.Target(); t != nil || err != nil {

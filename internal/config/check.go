@@ -28,6 +28,7 @@ func (c Config) Check() []error {
 	if c.Telemetry.RetentionBytes < minRetentionBytes || c.Telemetry.RetentionBytes > maxRetentionBytes {
 		k.wrong("telemetry.retention_bytes", "it must be from %s to %s", Size(minRetentionBytes), Size(maxRetentionBytes))
 	}
+	k.c2d(c.C2D)
 	if c.ResourceLog.MaxSize < minLogFile || c.ResourceLog.MaxSize > maxLogFile {
 		k.wrong("resource_log.max_size", "it must be from %s to %s", Size(minLogFile), Size(maxLogFile))
 	}
@@ -40,6 +41,16 @@ func (c Config) Check() []error {
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	return k.found
+}
+
+// c2d checks the settings of cloud-to-device messages (service-rest E).
+func (k *checker) c2d(c C2D) {
+	k.duration("c2d.default_ttl", c.DefaultTTL, minTTL, maxTTL)
+	k.number("c2d.max_delivery_count", c.MaxDeliveryCount, 1, maxDeliveries)
+	k.duration("c2d.feedback_batch", c.FeedbackBatch, minFeedbackBatch, maxFeedbackBatch)
+	k.duration("c2d.feedback_ttl", c.FeedbackTTL, minTTL, maxTTL)
+	k.duration("c2d.feedback_lock", c.FeedbackLock, minFeedbackLock, maxFeedbackLock)
+	k.number("c2d.feedback_deliveries", c.FeedbackDeliveries, 1, maxDeliveries)
 }
 
 // checker gathers mistakes.

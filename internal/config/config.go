@@ -28,6 +28,7 @@ type Config struct {
 	TLS         TLS         `toml:"tls"`
 	SAS         SAS         `toml:"sas"`
 	Telemetry   Telemetry   `toml:"telemetry"`
+	C2D         C2D         `toml:"c2d"`
 	ResourceLog ResourceLog `toml:"resource_log"`
 	Diagnosis   Diagnosis   `toml:"diagnosis"`
 	Limits      Limits      `toml:"limits"`
@@ -51,6 +52,17 @@ type Telemetry struct {
 	Partitions     int      `toml:"partitions"`      // of a new data folder; an existing one keeps its own
 	RetentionAge   Duration `toml:"retention_age"`   // messages older than this go
 	RetentionBytes Size     `toml:"retention_bytes"` // of each partition; the oldest beyond it go
+}
+
+// C2D says how long cloud-to-device messages and the feedback on them wait, and how often
+// they are given.
+type C2D struct {
+	DefaultTTL         Duration `toml:"default_ttl"`         // of a message that names no expiry of its own
+	MaxDeliveryCount   int      `toml:"max_delivery_count"`  // abandoned deliveries after which a message is given up
+	FeedbackBatch      Duration `toml:"feedback_batch"`      // how long a feedback record waits for others to leave with
+	FeedbackTTL        Duration `toml:"feedback_ttl"`        // of a feedback message
+	FeedbackLock       Duration `toml:"feedback_lock"`       // how long a back-end may keep one unsettled
+	FeedbackDeliveries int      `toml:"feedback_deliveries"` // abandoned deliveries after which one is given up
 }
 
 // ResourceLog says what is kept of the resource log.
@@ -97,6 +109,14 @@ func Default() Config {
 			Partitions:     4,
 			RetentionAge:   Duration(24 * time.Hour),
 			RetentionBytes: 2_000_000_000,
+		},
+		C2D: C2D{ // Azure's defaults, but that it gathers feedback for 15 s
+			DefaultTTL:         Duration(time.Hour),
+			MaxDeliveryCount:   10,
+			FeedbackBatch:      Duration(time.Second),
+			FeedbackTTL:        Duration(time.Hour),
+			FeedbackLock:       Duration(time.Minute),
+			FeedbackDeliveries: 10,
 		},
 		ResourceLog: ResourceLog{
 			MaxSize:    100_000_000,

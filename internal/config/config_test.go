@@ -21,7 +21,8 @@ func TestNothingNeedsToBeConfigured(t *testing.T) {
 	}
 	if c.MQTTPort != 8883 || c.HTTPSPort != 443 || c.OpsPort != 9600 || c.Telemetry.Partitions != 4 ||
 		c.Telemetry.RetentionAge.Std() != 24*time.Hour || c.Telemetry.RetentionBytes != 2_000_000_000 ||
-		c.Limits.UnauthenticatedPerAddress != 1024 || c.SAS.ClockSkew.Std() != 5*time.Minute || c.SAS.ExpiryGrace.Std() != 10*time.Minute {
+		c.Limits.UnauthenticatedPerAddress != 1024 || c.SAS.ClockSkew.Std() != 5*time.Minute || c.SAS.ExpiryGrace.Std() != 10*time.Minute ||
+		c.C2D.DefaultTTL.Std() != time.Hour || c.C2D.MaxDeliveryCount != 10 || c.C2D.FeedbackBatch.Std() != time.Second {
 		t.Errorf("defaults %+v", c)
 	}
 }
@@ -58,9 +59,13 @@ func TestAFileSettlesWhatItNames(t *testing.T) {
 	want := Config{
 		Data: "/var/lib/berth", Hosts: []string{"hub.example.org", "10.0.0.7"}, Bind: []string{"10.0.0.7", "::1"},
 		MQTTPort: 18883, AMQPPort: 15671, HTTPSPort: 0, OpsPort: 9601,
-		TLS:         TLS{Cert: "own.pem", Key: "own.key"},
-		SAS:         SAS{ClockSkew: Duration(90 * time.Second), ExpiryGrace: 0},
-		Telemetry:   Telemetry{Partitions: 32, RetentionAge: Duration(7*24*time.Hour + 12*time.Hour), RetentionBytes: 512 << 20},
+		TLS:       TLS{Cert: "own.pem", Key: "own.key"},
+		SAS:       SAS{ClockSkew: Duration(90 * time.Second), ExpiryGrace: 0},
+		Telemetry: Telemetry{Partitions: 32, RetentionAge: Duration(7*24*time.Hour + 12*time.Hour), RetentionBytes: 512 << 20},
+		C2D: C2D{
+			DefaultTTL: Duration(10 * time.Minute), MaxDeliveryCount: 1, FeedbackBatch: Duration(15 * time.Second),
+			FeedbackTTL: Duration(48 * time.Hour), FeedbackLock: Duration(5 * time.Second), FeedbackDeliveries: 100,
+		},
 		ResourceLog: ResourceLog{MaxSize: 1 << 20, MaxBackups: 0, MaxAge: 0, Stdout: true},
 		Limits:      Limits{UnauthenticatedPerAddress: 8, Unauthenticated: 64},
 		Log:         Log{Level: "debug", Format: "json"},

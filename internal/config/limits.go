@@ -20,6 +20,14 @@ const (
 	maxLogFile        = 10 << 30
 	maxLogBackups     = 1000
 
+	minTTL           = time.Minute // Azure's, as the others of messages
+	maxTTL           = 48 * time.Hour
+	maxDeliveries    = 100
+	minFeedbackBatch = time.Millisecond
+	maxFeedbackBatch = time.Minute
+	minFeedbackLock  = 5 * time.Second
+	maxFeedbackLock  = 5 * time.Minute
+
 	minUnauthenticated = 16
 	maxUnauthenticated = 1 << 20
 )

@@ -174,8 +174,9 @@ type Delivery struct {
 }
 
 // Room is what the peer can take now. It bounds messages alone, never results. After a
-// Take that gave less than there was room for, wake is called when there is more; after one
-// that had no room, Take must be called again, woken or not, once there is.
+// Take that found no more to give, wake is called when there is more; after one that filled
+// dst, or used up Messages or Bytes, Take must be called again, woken or not, once there is
+// room. A receiver says how much room it has by Take alone, also the first time.
 type Room struct {
 	Messages int // MQTT in-flight window, AMQP credit
 	Bytes    int // room in the output buffer; the first message is given if there is any

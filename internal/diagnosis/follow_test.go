@@ -87,12 +87,15 @@ func TestSlowFollowerIsToldWhatItMissed(t *testing.T) {
 			counted <- [2]uint64{given, lost}
 		}()
 		synctest.Wait()
-		for range n {
+		for i := range n {
 			r.Connected(device.Party{Identity: dev1, Opened: time.Now()})
+			if i == 0 {
+				synctest.Wait() // the follower has the first one in hand, and nothing else
+			}
 		}
 		synctest.Wait()
 		close(gate)
-		if c := <-counted; c[1] == 0 || c[0] < maxFollow {
+		if c := <-counted; c != [2]uint64{1 + maxFollow, n - 1 - maxFollow} {
 			t.Errorf("given %d, lost %d", c[0], c[1])
 		}
 	})

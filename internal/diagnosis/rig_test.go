@@ -71,7 +71,7 @@ func (r *rig) connect(id iot.Identity, a actor) string {
 	old, held := r.holder[id]
 	if held {
 		r.Ended(device.Ending{
-			Party: old, At: time.Now(), Code: fault.ConnectionForcefullyClosedOnNewConnection, Reason: "taken over", By: &p, Unacked: 2,
+			Party: old, At: time.Now(), Code: fault.ConnectionForcefullyClosedOnNewConnection, Reason: "taken over", By: &p, Unacked: 2, Released: 3,
 		})
 	}
 	r.Connected(p)

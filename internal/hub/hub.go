@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,6 +136,9 @@ func (h *Hub) open(ctx context.Context, hello device.Hello, wake func()) (*sessi
 	if err := s.resume(ctx); err != nil {
 		s.endWith(fault.Of(err), fault.Detail(err)) //nolint:contextcheck // the same
 		return nil, err
+	}
+	if seat.Displaced() {
+		runtime.Gosched() // the loser has been woken: let it go before its successor is answered
 	}
 	if err := s.Err(); err != nil { // a newcomer was faster than our own answer
 		return nil, err

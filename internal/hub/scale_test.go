@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/berth-iot/berth/internal/c2d"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/diagnosis"
 	"github.com/berth-iot/berth/internal/fault"
@@ -81,7 +82,11 @@ func TestNothingReadsAllIdentities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := New(Config{Keys: keys, Presence: present, Telemetry: log, Refusals: diag, Afterlives: diag, Metrics: metrics})
+	queues, err := c2d.New(c2d.Config{Records: records, Identities: keys, Generation: engine.Claims().Generation()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(Config{Keys: keys, Presence: present, Telemetry: log, Queues: queues, Refusals: diag, Afterlives: diag, Metrics: metrics})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +167,9 @@ func TestNothingReadsAllIdentities(t *testing.T) {
 	})
 	step("the stop", 0, func() error {
 		h.Close()
+		if err := queues.Close(); err != nil {
+			return err
+		}
 		if err := present.Close(ctx); err != nil {
 			return err
 		}

@@ -170,7 +170,10 @@ func (a *arrival) open(ctx context.Context, c mqttwire.Connect) (*machine, error
 		log:       a.server.log,
 		greeting:  mqttwire.Connack{SessionPresent: present, Code: mqttwire.Accepted}.Append(nil),
 		tracking:  tracker{base: randomBase()},
+		resumed:   present,
+		mail:      mailOf(own(hello.Identity), subs),
 	}
+	m.hungry = m.mail.open() // what waited comes right behind the CONNACK
 	for _, sub := range subs {
 		m.responses = m.responses || sub.To == device.TwinResponses
 	}

@@ -23,9 +23,11 @@ const (
 	turnFrames = 128
 
 	// maxInFlight and maxInFlightBytes bound what a connection has published and the hub
-	// not yet acknowledged; beyond either, it is not read until the log has caught up.
-	maxInFlight      = 4096
-	maxInFlightBytes = 1 << 20
+	// not yet acknowledged; beyond either, it is not read until the log has caught up. They
+	// are what one device can add to everybody's commit: with eight times as much, a flood
+	// made the others' acknowledgements five times as slow ("berth bench fairness").
+	maxInFlight      = 1024
+	maxInFlightBytes = 128 << 10
 
 	// maxRequests is how many operations (subscribe, twin read, ...) a connection has open;
 	// beyond, it is not read until one is done.
@@ -47,8 +49,12 @@ const (
 	// takeAtOnce is how many deliveries are taken from the session in one call.
 	takeAtOnce = 16
 
+	// maxUnacknowledged is how many cloud-to-device messages a client may have unacknowledged:
+	// all that can be pending for it at once.
+	maxUnacknowledged = iot.MaxPendingMessages
+
 	// outRoom is how much output one turn gathers before it takes no more deliveries, in bytes.
-	outRoom = 64 * 1024
+	outRoom = 128 * 1024
 
 	// silenceCeiling is the longest silence of a connection, whatever keep-alive it asked
 	// for, also none (Azure: 29.45 minutes).

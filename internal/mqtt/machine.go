@@ -28,16 +28,20 @@ type machine struct {
 	silence   time.Duration // without a packet for this long, the connection ends
 	scratches *sync.Pool    // of *scratch
 	log       *slog.Logger
+	resumed   bool // the client had a session before, and it goes on
 
 	// owned by the owner of the connection
 
 	greeting  []byte // the CONNACK, until the first turn
 	window    window
-	acked     uint64    // how much of Session.Durable has been acknowledged
-	requests  []request // open operations, oldest first
-	tag       uint64    // of the latest operation
-	responses bool      // the client wants answers to its twin requests
-	lastIn    time.Time // when a whole packet last came
+	acked     uint64     // how much of Session.Durable has been acknowledged
+	requests  []request  // open operations, oldest first
+	tag       uint64     // of the latest operation
+	responses bool       // the client wants answers to its twin requests
+	mail      mailbox    // the client's subscriptions to cloud-to-device messages
+	hungry    bool       // the hub may have more than the output of one turn had room for
+	outgoing  []outgoing // messages that the client has to acknowledge, in the order sent
+	lastIn    time.Time  // when a whole packet last came
 	tracking  tracker
 	bye       device.Goodbye // zero until the machine itself ends the conversation
 }
@@ -51,6 +55,7 @@ type scratch struct {
 	bag        []byte    // its property bag, which is well formed
 	frames     int       // packets seen this turn
 	deliveries [takeAtOnce]device.Delivery
+	published  []byte // the topic of the message being published
 }
 
 // mark says where in the input a message ends, and how it will be acknowledged.
@@ -83,8 +88,8 @@ func (m *machine) Turn(t *park.Turn) error {
 	s := m.scratches.Get().(*scratch) // the pool holds nothing else
 	s.frames = 0
 	defer m.scratches.Put(s)
-	if t.Woken {
-		if err := m.takeResults(t, s); err != nil {
+	if t.Woken || m.hungry {
+		if err := m.take(t, s); err != nil {
 			return err
 		}
 	}
@@ -305,10 +310,14 @@ func (m *machine) handle(t *park.Turn, f mqttwire.Frame) error {
 		m.sent(1)
 		return nil
 	case mqttwire.TypePuback:
-		if _, err := f.Decode(); err != nil {
+		p, err := f.Decode()
+		if err != nil {
 			return m.broken("%s", err.Error())
 		}
-		return nil // for a delivery that is no longer waited for
+		if ack, ok := p.(mqttwire.Puback); ok {
+			m.acknowledged(ack.ID)
+		}
+		return nil
 	case mqttwire.TypeDisconnect:
 		return m.end(device.GoodbyeClean, "DISCONNECT")
 	case mqttwire.TypeConnect:

@@ -42,7 +42,7 @@ func (m *machine) subscribe(t *park.Turn, f mqttwire.Frame) error {
 	}
 	r := request{kind: toSubscribe, id: p.ID, codes: make([]byte, len(p.Filters))}
 	subs := make([]device.Subscription, len(p.Filters))
-	responses := m.responses
+	responses, mail := m.responses, m.mail
 	for i, f := range p.Filters {
 		to, ok := m.own.stream(f.Topic)
 		if !ok {
@@ -51,11 +51,14 @@ func (m *machine) subscribe(t *park.Turn, f mqttwire.Frame) error {
 		r.codes[i] = min(f.QoS, 1)
 		subs[i] = device.Subscription{To: to, Filter: string(f.Topic), QoS: r.codes[i]}
 		responses = responses || to == device.TwinResponses
+		if to.Messages() {
+			mail = mail.with(m.own.mail(f.Topic), r.codes[i])
+		}
 	}
 	if err := m.do(r, device.Subscribe{Subs: subs}); err != nil {
 		return m.refused("SUBSCRIBE refused", err)
 	}
-	m.responses = responses // messages may come before the SUBACK (MQTT 3.8.4)
+	m.responses, m.mail = responses, mail // messages may come before the SUBACK (MQTT 3.8.4)
 	return nil
 }
 
@@ -72,7 +75,7 @@ func (m *machine) unsubscribe(t *park.Turn, f mqttwire.Frame) error {
 		return nil
 	}
 	var filters []string
-	responses := m.responses
+	responses, mail := m.responses, m.mail
 	for _, topic := range p.Topics {
 		to, ok := m.own.stream(topic)
 		if !ok {
@@ -80,11 +83,12 @@ func (m *machine) unsubscribe(t *park.Turn, f mqttwire.Frame) error {
 		}
 		filters = append(filters, string(topic))
 		responses = responses && to != device.TwinResponses
+		mail = mail.without(m.own.mail(topic))
 	}
 	if err := m.do(request{kind: toUnsubscribe, id: p.ID}, device.Unsubscribe{Filters: filters}); err != nil {
 		return m.refused("UNSUBSCRIBE refused", err)
 	}
-	m.responses = responses // MQTT-3.10.4-2
+	m.responses, m.mail = responses, mail // MQTT-3.10.4-2
 	return nil
 }
 
@@ -108,25 +112,6 @@ func (m *machine) do(r request, what device.Operation) error {
 		return err
 	}
 	m.requests = append(m.requests, r)
-	return nil
-}
-
-// takeResults takes what the hub has for the client. There are never more results than
-// open requests, so this ends.
-func (m *machine) takeResults(t *park.Turn, s *scratch) error {
-	for len(m.requests) > 0 {
-		room := device.Room{Messages: takeAtOnce, Bytes: max(outRoom-len(t.Out), 0)}
-		got := m.session.Take(s.deliveries[:], room)
-		for _, d := range got {
-			if err := m.deliver(t, d); err != nil {
-				return err
-			}
-		}
-		clear(got)
-		if len(got) < takeAtOnce {
-			break
-		}
-	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/hubtest"
+	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/mqttwire"
 	"github.com/berth-iot/berth/internal/park"
 )
@@ -72,6 +73,20 @@ func (st *stage) do(t *testing.T, d *datadriven.TestData) string {
 		}
 		st.session.Finish(uint64(number(d.CmdArgs[0].Key)), err)
 		st.turns(&out)
+	case "queue": // a message for an identity: identity=D[/M] [id= to= ct= ...]; k=v lines are properties
+		st.queue(d)
+		st.turns(&out)
+	case "pending": // what is not settled, * in the client's hands: identity=D[/M]
+		for _, m := range st.core.Pending(identity(d)) {
+			held := ""
+			if m.Lock != (iot.LockToken{}) {
+				held = "*"
+			}
+			fmt.Fprintf(&out, "%s%s\n", m.MessageID, held)
+		}
+	case "lapse": // the locks of an identity end: identity=D[/M]
+		st.core.Lapse(identity(d))
+		st.turns(&out)
 	case "end": // the hub ends the session
 		st.session.End(fault.New(fault.ConnectionForcefullyClosedOnNewConnection, "presence.fence", "taken over"))
 		st.turns(&out)
@@ -87,6 +102,7 @@ func (st *stage) do(t *testing.T, d *datadriven.TestData) string {
 		st.turns(&out)
 	case "closed": // park tells that the peer is gone
 		st.m.Closed(st.now, park.ErrPeerClosed)
+		st.over = true
 		st.goodbye(&out)
 	case "messages":
 		for i, m := range st.session.Messages() {
@@ -113,6 +129,68 @@ func number(s string) int {
 		panic(err)
 	}
 	return n
+}
+
+// identity reads the argument of that name.
+func identity(d *datadriven.TestData) iot.Identity {
+	for _, arg := range d.CmdArgs {
+		if arg.Key == "identity" {
+			dev, module, _ := strings.Cut(arg.Vals[0], "/")
+			return iot.Identity{Device: dev, Module: module}
+		}
+	}
+	return iot.Identity{}
+}
+
+// queue sends messages to an identity. Its arguments stand in the input, one a line:
+// system names as they are in a bag, @NAME=VALUE for what a bag has not, and an
+// application property as NAME=VALUE; VALUE*N is N times VALUE.
+func (st *stage) queue(d *datadriven.TestData) {
+	var m iot.CloudMessage
+	count := 1
+	for line := range strings.Lines(d.Input) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if one, times, ok := strings.Cut(value, "*"); ok {
+			value = strings.Repeat(one, number(times))
+		}
+		var err error
+		switch name {
+		case "@mid":
+			m.MessageID = value
+		case "@to":
+			m.To = value
+		case "@ct":
+			m.ContentType = value
+		case "@ce":
+			m.ContentEncoding = value
+		case "@cid":
+			m.CorrelationID = value
+		case "@uid":
+			m.UserID = value
+		case "@exp":
+			m.Expiry, err = time.Parse(time.RFC3339Nano, value)
+		case "@ctime":
+			m.Created, err = time.Parse(time.RFC3339Nano, value)
+		case "@ack":
+			m.Ack, err = iot.ParseAck(value)
+		case "@body":
+			m.Body = []byte(value)
+		case "@count":
+			count = number(value)
+		default:
+			m.Application = append(m.Application, iot.Property{Name: name, Value: value})
+		}
+		if err != nil {
+			st.t.Fatal(err)
+		}
+	}
+	for i := range count {
+		one := m
+		if count > 1 {
+			one.MessageID = fmt.Sprint(m.MessageID, i+1)
+		}
+		st.core.Send(identity(d), one)
+	}
 }
 
 func (st *stage) open(out *strings.Builder, d *datadriven.TestData) {
@@ -144,7 +222,7 @@ func (st *stage) open(out *strings.Builder, d *datadriven.TestData) {
 
 // turns takes turns as park does until the machine has nothing more to do.
 func (st *stage) turns(out *strings.Builder) {
-	for first := true; !st.over && (first || st.woken || st.turn.More); first = false {
+	for first := true; st.m != nil && !st.over && (first || st.woken || st.turn.More); first = false {
 		last := st.turn
 		st.turn = park.Turn{
 			Now: st.now, In: st.in, Woken: st.woken, Stopping: last.Stopping,
@@ -186,7 +264,17 @@ func (st *stage) goodbye(out *strings.Builder) {
 func show(p mqttwire.Packet) string {
 	switch p := p.(type) {
 	case mqttwire.Publish:
-		return fmt.Sprintf("PUBLISH %s qos=%d %s", p.Topic, p.QoS, p.Payload)
+		var head string
+		if p.ID != 0 {
+			head = fmt.Sprintf(" id=%d", p.ID)
+		}
+		if p.Dup {
+			head += " dup"
+		}
+		if len(p.Payload) > 1000 {
+			return fmt.Sprintf("PUBLISH %s qos=%d%s (%d bytes)", p.Topic, p.QoS, head, len(p.Payload))
+		}
+		return fmt.Sprintf("PUBLISH %s qos=%d%s %s", p.Topic, p.QoS, head, p.Payload)
 	case mqttwire.Connack:
 		return fmt.Sprintf("CONNACK present=%t code=%d", p.SessionPresent, p.Code)
 	default:

@@ -103,6 +103,9 @@ func (p *Presence) perform(sh *shard, pl *place, newcomer *Seat, actions []arbit
 			if holder := pl.seat.Load(); holder != nil && arbiterEpoch(holder.epoch) == a.Epoch {
 				e := holder.fence(fenceReason(holder, newcomer))
 				gone = &e
+				if newcomer != nil {
+					newcomer.displaced = true
+				}
 			}
 		case arbiter.Grant:
 			granted = true

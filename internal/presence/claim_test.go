@@ -43,6 +43,9 @@ func TestTakeoverFencesTheHolderFirst(t *testing.T) {
 			if !old.seat.Epoch().Less(young.seat.Epoch()) {
 				t.Errorf("epoch %v came after %v", young.seat.Epoch(), old.seat.Epoch())
 			}
+			if old.seat.Displaced() || !young.seat.Displaced() {
+				t.Errorf("displaced: the loser %v, the newcomer %v", old.seat.Displaced(), young.seat.Displaced())
+			}
 			r.ear.check(t, 1)
 			if n := r.Connected(); n != 1 {
 				t.Errorf("%d sessions connected, want 1", n)

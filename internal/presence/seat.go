@@ -24,6 +24,7 @@ type Seat struct {
 	holder    Holder
 	transport device.Transport
 	since     time.Time
+	displaced bool // the claim took the identity from another session
 
 	// shared
 
@@ -47,6 +48,9 @@ type end struct {
 
 // Epoch is what accompanies every durable write of the session.
 func (s *Seat) Epoch() store.Epoch { return s.epoch }
+
+// Displaced reports whether the claim took the identity from another session.
+func (s *Seat) Displaced() bool { return s.displaced }
 
 // Activity notes that the identity was heard of at now.
 func (s *Seat) Activity(now time.Time) { s.active.Store(now.UnixNano()) }

@@ -124,10 +124,13 @@ func (r *Registry) writeDevice(ctx context.Context, op, id string, want *iot.Dev
 		return nil, err
 	}
 	var old, next *record
+	unread := w.create // what may be created mostly is not there: the first try takes that for granted
 	err := r.attempt(ctx, op, func() error {
 		var rev store.Rev
 		var err error
-		if old, rev, err = r.read(ctx, dev); err != nil {
+		if unread {
+			old, rev, unread = nil, store.Absent, false
+		} else if old, rev, err = r.read(ctx, dev); err != nil {
 			return err
 		}
 		if err = w.check(op, dev, old); err != nil {

@@ -2,11 +2,13 @@ package telemetry
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/store/pebble"
 )
@@ -65,6 +67,70 @@ func BenchmarkAppend(b *testing.B) {
 		b.Error(err)
 	}
 	b.ReportMetric(float64(batched)/float64(max(commits, 1)), "msg/commit")
+	if err := e.Close(); err != nil {
+		b.Error(err)
+	}
+}
+
+// BenchmarkRead is 1 and 8 readers that follow one partition: one op is one event
+// delivered to one of them.
+func BenchmarkRead(b *testing.B) {
+	for _, readers := range []int{1, 8} {
+		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) { benchmarkRead(b, readers) })
+	}
+}
+
+func benchmarkRead(b *testing.B, readers int) {
+	e, err := pebble.Open(pebble.Options{Dir: b.TempDir(), BallastBytes: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := Open(Config{Log: e.Log(), Partitions: 1, RetentionBytes: 256 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	each := b.N/readers + 1
+	ms := make([]iot.Raw, 64)
+	for i := range ms {
+		ms[i] = iot.Raw{Source: iot.SourceBag, Body: make([]byte, 256)}
+	}
+	var wg sync.WaitGroup
+	for range readers {
+		r, err := l.Reader(0, device.Start{At: device.StartEnd})
+		if err != nil {
+			b.Fatal(err)
+		}
+		wg.Go(func() {
+			defer r.Close()
+			for seen := 0; seen < each; {
+				events, err := r.Next(context.Background())
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				seen += len(events)
+			}
+		})
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	woken := make(wait, 1)
+	w := l.Writer(iot.Stamp{Identity: iot.Identity{Device: "device-001"}}, woken.wake)
+	for sent := 0; sent < each; {
+		n, err := w.Append(ms[:min(len(ms), each-sent)])
+		if err != nil {
+			b.Fatal(err)
+		}
+		if sent += n; n == 0 {
+			<-woken
+		}
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	if err := l.Close(); err != nil {
+		b.Error(err)
+	}
 	if err := e.Close(); err != nil {
 		b.Error(err)
 	}

@@ -159,18 +159,15 @@ func follow(c Config, partition uint32, at cursor) (cursor, error) {
 		return at, fmt.Errorf("look for the end: %w", err)
 	}
 	for _, s := range blocks {
-		b, err := filed(s)
-		if err != nil {
-			break // a newer format too: it is not read past
-		}
-		if b.end() <= at.sequence {
+		b, damage := filed(s)
+		if damage == nil && b.end() <= at.sequence {
 			continue
 		}
-		next, err := b.behind()
-		if err != nil {
+		next, within := b.behind()
+		if damage != nil || within != nil { // a newer format too is not read past
 			break
 		}
 		at = next
 	}
-	return at, nil
+	return at, nil //nolint:nilerr // what cannot be read is where this ends
 }

@@ -167,7 +167,8 @@ func TestGapBehindDamageIsNotKept(t *testing.T) {
 	}
 	mark := l.partitions[0].end.mark
 	for _, start := range []device.Start{
-		{At: device.StartOffset, Offset: mark.Offset}, {At: device.StartSequence, Sequence: mark.Sequence},
+		{At: device.StartOffset, Offset: mark.Offset},
+		{At: device.StartSequence, Sequence: mark.Sequence},
 		{At: device.StartTime, Time: time.UnixMilli(c.millis - 400)},
 	} {
 		got, _ := readFrom(t, l, start, 3)
@@ -210,7 +211,7 @@ func TestNothingIsUsedTwice(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := storetest.New()
 		c := &clock{millis: 1_800_000_000_000}
-		var log store.Log = m.Log()
+		log := m.Log()
 		if rapid.Bool().Draw(rt, "blind") {
 			log = blind{log}
 		}

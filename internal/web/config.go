@@ -64,6 +64,14 @@ type sender interface {
 	Send(ctx context.Context, stamp iot.Stamp, raw iot.Raw) error
 }
 
+// commands are the cloud-to-device messages.
+type commands interface {
+	// Send queues a message; it is on stable storage when Send returns. m is borrowed.
+	Send(ctx context.Context, id iot.Identity, m *iot.CloudMessage) error
+	// Purge removes what is pending for an identity and says how many messages that were.
+	Purge(ctx context.Context, id iot.Identity) (int, error)
+}
+
 // events is the telemetry log as a reader sees it.
 type events interface {
 	// Ends gives, by partition, the sequence its next event will have.
@@ -131,6 +139,7 @@ type Config struct {
 	Authorities authorities
 	Gate        gate
 	Sender      sender
+	Commands    commands
 	Events      events
 	Groups      groups
 	ResourceLog resourceLog

@@ -58,7 +58,7 @@ func newFixture(tb testing.TB, change ...func(*Config)) *fixture {
 	tb.Helper()
 	f := &fixture{hub: newFakeHub(), events: newFakeLog(4)}
 	cfg := Config{
-		Identities: f.hub, Population: f.hub, Authorities: f.hub, Gate: f.hub, Sender: f.hub, ResourceLog: f.hub, Failures: f.hub,
+		Identities: f.hub, Population: f.hub, Authorities: f.hub, Gate: f.hub, Sender: f.hub, Commands: &mail{fakeHub: f.hub, sent: map[iot.Identity][]iot.CloudMessage{}}, ResourceLog: f.hub, Failures: f.hub,
 		Events: f.events, Groups: &fakeGroups{names: []string{iot.DefaultConsumerGroup}}, Connected: func() int64 { return 3 }, Registry: prometheus.NewRegistry(),
 		About:  About{Version: "1.2.3", Name: "hub", Hosts: []string{hubHost}, Partitions: 4, Started: noon},
 		Now:    func() time.Time { return noon },

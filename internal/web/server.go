@@ -51,7 +51,7 @@ type Server struct {
 
 // New makes a Server; nothing listens yet.
 func New(cfg Config) (*Server, error) {
-	if cfg.Identities == nil || cfg.Population == nil || cfg.Authorities == nil || cfg.Gate == nil || cfg.Sender == nil ||
+	if cfg.Identities == nil || cfg.Population == nil || cfg.Authorities == nil || cfg.Gate == nil || cfg.Sender == nil || cfg.Commands == nil ||
 		cfg.Events == nil || cfg.Groups == nil || cfg.ResourceLog == nil || cfg.Connected == nil || cfg.Registry == nil {
 		return nil, errors.New("web: Config needs every service, Connected and Registry")
 	}

@@ -28,7 +28,7 @@ const answerWithin = 45 * time.Second
 type puppet struct {
 	// fixed
 
-	t      *testing.T
+	t      *testing.T // but for during
 	stdin  io.WriteCloser
 	stderr *rig.Output
 	ended  chan struct{} // closed when the process's output has ended
@@ -105,7 +105,7 @@ func nodeHosts(t *testing.T, h *rig.Hub) string {
 	t.Helper()
 	ports := map[string]int{}
 	var address string
-	for port, addr := range map[string]string{"8883": h.Run.MQTT, "443": h.Run.HTTPS} {
+	for port, addr := range map[string]string{"8883": h.Run.MQTT, "5671": h.Run.AMQP, "443": h.Run.HTTPS} {
 		host, p, err := net.SplitHostPort(addr)
 		if err != nil {
 			t.Fatal(err)
@@ -174,6 +174,14 @@ func (p *puppet) event(name string) json.RawMessage {
 		p.t.Fatalf("no event %q within %v", name, answerWithin)
 	}
 	return nil
+}
+
+// during lets another test, which runs before the puppet's own goes on, use the puppet.
+func (p *puppet) during(t *testing.T, use func()) {
+	own := p.t
+	p.t = t
+	defer func() { p.t = own }()
+	use()
 }
 
 // quiet reports whether no event of this name has come so far.

@@ -6,10 +6,12 @@ import (
 	"github.com/berth-iot/berth/test/rig"
 )
 
-// The transports of azure-iot-device-mqtt.
+// The transports of azure-iot-device-mqtt and azure-iot-device-amqp.
 const (
-	overTCP = "Mqtt"
-	overWS  = "MqttWs"
+	overTCP    = "Mqtt"
+	overWS     = "MqttWs"
+	overAMQP   = "Amqp"
+	overAMQPWS = "AmqpWs"
 )
 
 // sdkDevice makes a client of azure-iot-device for a connection string; it does not

@@ -1,10 +1,13 @@
 package conformance
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +49,8 @@ func newGateway(t *testing.T, h *rig.Hub, addr, token string) *gateway {
 // login puts a token.
 func (g *gateway) login(token string) {
 	g.t.Helper()
-	ctx := g.t.Context()
+	ctx, cancel := context.WithTimeout(g.t.Context(), rig.Within)
+	defer cancel()
 	sender, err := g.session.NewSender(ctx, "$cbs", nil)
 	if err != nil {
 		g.t.Fatal(err)
@@ -159,5 +163,36 @@ func TestStoryAMQPCrash(t *testing.T) {
 	newGateway(t, h, p.Addr, rig.TokenUntil(d.Resource(), d.Key(), "", time.Now().Add(time.Hour))).speak(d)
 	if e := verdict(t, h, d, iot.VerdictRestart, 1); e.Conflicts[0].Code != 409002 || e.Conflicts[0].Afterlife != "reset" {
 		t.Errorf("got %s", pretty(e))
+	}
+}
+
+// TestStoryLoss: a client holds two messages that were delivered and not settled when it
+// is displaced: they go back to the queue, and the story says so.
+func TestStoryLoss(t *testing.T) {
+	t.Parallel()
+	h := rig.Start(t, rig.Options{Local: true})
+	d := h.AddDevice("dev1")
+	for range 2 {
+		h.Request(http.MethodPost, d.Path()+"/messages/deviceBound?api-version="+rig.APIVersion, "hello").Want(t, http.StatusNoContent)
+	}
+	g := newGateway(t, h, h.Run.AMQP, d.Token())
+	inbox, err := g.session.NewReceiver(t.Context(), d.Path()+"/messages/devicebound", &goamqp.ReceiverOptions{Credit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), rig.Within)
+	defer cancel()
+	for range 2 {
+		if _, err := inbox.Receive(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newProgram(t, h, d, time.Hour).connect(h.Run.MQTT)
+	e := explained(t, h, d)
+	if e.Lost.C2DReleased != 2 || len(e.Conflicts) != 1 || e.Conflicts[0].Released != 2 {
+		t.Errorf("got %s", pretty(e))
+	}
+	if page := string(h.Berth("explain", "dev1").Must().Stdout); !strings.Contains(page, "cloud-to-device messages released: 2") {
+		t.Errorf("berth explain does not say what was lost:\n%s", page)
 	}
 }

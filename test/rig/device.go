@@ -18,6 +18,7 @@ type Identity struct {
 	LastActivityTime           string         `json:"lastActivityTime,omitempty"`
 	Status                     string         `json:"status,omitempty"`
 	StatusReason               string         `json:"statusReason,omitempty"`
+	CloudToDeviceMessageCount  int            `json:"cloudToDeviceMessageCount,omitempty"`
 	Authentication             Authentication `json:"authentication"`
 }
 

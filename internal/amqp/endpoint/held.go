@@ -11,13 +11,12 @@ import (
 // delivery-ids leave in order and without a gap, as clients demand (rhea).
 type held struct {
 	link    *Link
-	settled bool
 	payload []byte
 }
 
 // hold keeps what the window did not take.
-func (s *Session) hold(l *Link, settled bool, rest []byte) {
-	s.held = &held{link: l, settled: settled, payload: bytes.Clone(rest)}
+func (s *Session) hold(l *Link, rest []byte) {
+	s.held = &held{link: l, payload: bytes.Clone(rest)}
 	s.conn.heldBytes += len(rest)
 }
 
@@ -28,9 +27,6 @@ func (s *Session) resume() {
 		return
 	}
 	t := amqpwire.Transfer{Handle: h.link.out}
-	if h.settled {
-		t.Settled = amqpwire.Some(true)
-	}
 	rest := s.parts(&t, h.payload)
 	s.conn.heldBytes -= len(h.payload) - len(rest)
 	if h.payload = rest; len(rest) == 0 {
@@ -38,9 +34,9 @@ func (s *Session) resume() {
 	}
 }
 
-// unhold forgets what a link has held back, or with nil any link.
+// unhold forgets what a link has held back.
 func (s *Session) unhold(l *Link) {
-	if h := s.held; h != nil && (l == nil || h.link == l) {
+	if h := s.held; h != nil && h.link == l {
 		s.conn.heldBytes -= len(h.payload)
 		s.held = nil
 	}

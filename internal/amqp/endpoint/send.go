@@ -40,9 +40,9 @@ func (l *Link) Room() int {
 	return int(min(l.open(), max(whole, 1), maxRoom))
 }
 
-// ready says whether a delivery may be begun.
+// ready says whether a delivery may be begun; none may while another is held back.
 func (l *Link) ready() bool {
-	return l.role == amqpwire.RoleSender && l.up() && l.session.held == nil && l.session.outgoing > 0
+	return l.role == amqpwire.RoleSender && l.up() && l.session.outgoing > 0
 }
 
 // open says how many deliveries the credit and the table of unsettled ones allow.
@@ -88,7 +88,7 @@ func (l *Link) Send(m Message) (id uint32, err error) {
 		t.Settled = amqpwire.Some(true)
 	}
 	if rest := s.parts(&t, m.Payload); len(rest) > 0 {
-		s.hold(l, settled, rest)
+		s.hold(l, rest)
 	}
 	return id, nil
 }

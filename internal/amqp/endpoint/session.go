@@ -188,7 +188,6 @@ func (s *Session) release() {
 		s.windAt = time.Time{}
 	}
 	c.unsettled -= s.sent.live() - s.sent.due
-	s.unhold(nil)
 	s.unheard, s.received, s.sent, s.byIn = 0, unsettled{}, unsettled{}, handles{}
 }
 

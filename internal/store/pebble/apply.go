@@ -66,7 +66,7 @@ func (r *records) lock(ws []store.Write) func() {
 func (r *records) stage(batch *kv.Batch, b store.Batch) ([]store.Rev, error) {
 	revs := make([]store.Rev, len(b.Writes))
 	for i, w := range b.Writes {
-		old, found, err := r.current(w.Key)
+		old, found, err := r.replaced(&w)
 		if err != nil {
 			return nil, err
 		}
@@ -117,6 +117,30 @@ func stageRow(batch *kv.Batch, w store.Write, rev store.Rev, had []string) error
 		}
 	}
 	return nil
+}
+
+// replaced reads what a write would replace. What is demanded to be absent mostly is,
+// and of that only its presence matters.
+func (r *records) replaced(w *store.Write) (row, bool, error) {
+	if w.If != store.Absent {
+		return r.current(w.Key)
+	}
+	found, err := r.present(w.Key)
+	if err != nil {
+		err = fmt.Errorf("%q: %w", w.Key, r.translator.translate(err))
+	}
+	return row{}, found, err
+}
+
+// present reports whether there is a record. Unlike a Get it asks the filters of the
+// lowest level too, so for most keys that are not there no block is read.
+func (r *records) present(key string) (bool, error) {
+	it, err := r.db.NewIter(&kv.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return false, err
+	}
+	found := it.SeekPrefixGE(spaceKey(spaceRecord, key))
+	return found, it.Close()
 }
 
 // current reads what a write of the key would replace.

@@ -65,14 +65,14 @@ func TestEngineMeetsTheContractOnDisk(t *testing.T) {
 func TestEngineAnswersAsTheModel(t *testing.T) {
 	storetest.Compare(t, func(rt *rapid.T) storetest.Rival {
 		fs := vfs.NewCrashableMem()
-		e := opened(rt, t, fs)
+		e := opened(t, rt, fs)
 		return storetest.Rival{
 			Engine: e,
 			Reopen: func() storetest.Engine {
 				if err := e.Close(); err != nil {
 					rt.Fatal(err)
 				}
-				e = opened(rt, t, fs)
+				e = opened(t, rt, fs)
 				return e
 			},
 			Crash: func(rt *rapid.T) storetest.Engine {
@@ -82,7 +82,7 @@ func TestEngineAnswersAsTheModel(t *testing.T) {
 					rt.Fatal(err)
 				}
 				fs = left
-				e = opened(rt, t, fs)
+				e = opened(t, rt, fs)
 				return e
 			},
 			Tidy: func(rt *rapid.T) {
@@ -101,7 +101,7 @@ func TestEngineAnswersAsTheModel(t *testing.T) {
 }
 
 // opened opens an engine within a random program.
-func opened(rt *rapid.T, t *testing.T, fs vfs.FS) *Engine {
+func opened(t *testing.T, rt *rapid.T, fs vfs.FS) *Engine {
 	t.Helper()
 	e, err := Open(options(t, fs))
 	if err != nil {

@@ -46,8 +46,9 @@ const (
 	// sublevelsEvery is how often they are counted: at 600 MB/s written, 38 come between.
 	sublevelsEvery = time.Second
 
-	// maxPartitions bounds the partitions of a log that are looked at when it is damaged.
-	maxPartitions = 1 << 6
+	// maxPartitions is how many partitions of a log are looked at when it is damaged: no log
+	// has more (telemetry.MaxPartitions).
+	maxPartitions = 32
 	// mendBatch is how much of a damaged log is copied at once, in bytes.
 	mendBatch = 4 << 20
 
@@ -71,6 +72,10 @@ const (
 	// logCache is the block cache of the log instance, in bytes: readers go through the
 	// ring of the telemetry log, not through this.
 	logCache = 16 << 20
+	// indexBlock is the size of an index block of the records, in bytes: one for each
+	// table. With Pebble's 4 KiB a read goes through an index of the index, and through one
+	// block more.
+	indexBlock = 256 << 10
 	// memTable is the memtable of either instance, in bytes (telemetry-log 6).
 	memTable = 16 << 20
 	// memTables is how many memtables may wait for their flush before writes stop.

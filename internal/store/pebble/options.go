@@ -33,7 +33,8 @@ func (e *Engine) common(o Options, t *translator) *kv.Options {
 	return p
 }
 
-// recordOptions: small values read at random.
+// recordOptions: small values read at random. What each setting does to a read and a
+// write was measured at a million identities (docs/decisions/0009-records-at-a-million.md).
 func (e *Engine) recordOptions(o Options, t *translator) *kv.Options {
 	p := e.common(o, t)
 	p.CacheSize = recordsCache
@@ -42,7 +43,10 @@ func (e *Engine) recordOptions(o Options, t *translator) *kv.Options {
 	}
 	p.Merger = sum()
 	for i := range p.Levels {
-		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // 1 % false positives
+		l := &p.Levels[i]
+		l.FilterPolicy = bloom.FilterPolicy(10) // 1 % false positives
+		l.IndexBlockSize = indexBlock
+		l.Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 	}
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,13 +108,8 @@ func (v *verifier) chunk(at int) (size int, end bool) {
 	if len(b) < shortHeader {
 		return 0, false
 	}
-	header, kind := shortHeader, b[6]
-	switch {
-	case v.log && kind >= kindSyncFull && kind <= kindSyncLast:
-		header = syncHeader
-	case v.log && kind >= kindLogFull && kind <= kindLogLast:
-		header = logHeader
-	case v.log || kind < kindFull || kind > kindLast:
+	header := v.header(b[6])
+	if header == 0 {
 		return 0, false
 	}
 	size = header + int(binary.LittleEndian.Uint16(b[4:]))
@@ -130,6 +126,19 @@ func (v *verifier) chunk(at int) (size int, end bool) {
 		return size, true
 	}
 	return 0, false // of a log that had the file before
+}
+
+// header is the size of the header of a chunk of this kind, 0 if such a file has none.
+func (v *verifier) header(kind byte) int {
+	switch {
+	case v.log && kind >= kindSyncFull && kind <= kindSyncLast:
+		return syncHeader
+	case v.log && kind >= kindLogFull && kind <= kindLogLast:
+		return logHeader
+	case !v.log && kind >= kindFull && kind <= kindLast:
+		return shortHeader
+	}
+	return 0
 }
 
 // filler reports whether the rest of the block is the zeros behind its last chunk.
@@ -244,7 +253,7 @@ func flipped(b []byte, checksum uint32) (bit int, ok bool) {
 	for i := range change {
 		change[i] = table[1<<i]
 	}
-	for at := len(b) - 1; at >= 0; at-- {
+	for at := range slices.Backward(b) {
 		for i, c := range change {
 			if c == difference {
 				return 8*at + i, true

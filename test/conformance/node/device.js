@@ -4,11 +4,12 @@
 const fs = require('fs');
 const { Client, ModuleClient, Message } = require('azure-iot-device');
 const { NoRetry } = require('azure-iot-common');
+const amqp = require('azure-iot-device-amqp');
 const mqtt = require('azure-iot-device-mqtt');
 const http = require('azure-iot-device-http');
 const { play, say, explain } = require('./puppet');
 
-const transports = { Mqtt: mqtt.Mqtt, MqttWs: mqtt.MqttWs, Http: http.Http };
+const transports = { Mqtt: mqtt.Mqtt, MqttWs: mqtt.MqttWs, Amqp: amqp.Amqp, AmqpWs: amqp.AmqpWs, Http: http.Http };
 let client;
 let twin;
 
@@ -68,7 +69,18 @@ play({
     client.onDeviceMethod(c.method, (_request, response) => response.send(200, {}));
   },
   onMessage() {
-    client.on('message', (msg) => say('message', { body: msg.data.toString() }));
+    client.on('message', (msg) => {
+      const properties = [];
+      for (let i = 0; i < msg.properties.count(); i++) {
+        const item = msg.properties.getItem(i);
+        properties.push([item.key, item.value]);
+      }
+      say('message', {
+        body: msg.data.toString(), messageId: msg.messageId, correlationId: msg.correlationId, userId: msg.userId, to: msg.to,
+        contentType: msg.contentType, contentEncoding: msg.contentEncoding, expiry: msg.expiryTimeUtc, ack: msg.ack, properties,
+      });
+      client.complete(msg, (err) => say('completed', { error: err && explain(err) }));
+    });
   },
   async getTwin() {
     twin = await client.getTwin();
