@@ -3,5 +3,6 @@
 //
 // Its one invariant: a connection has at most one owner at a time, and only the
 // owner runs its conversation, writes, and closes the socket. Park knows no
-// protocol, no hub and no TLS.
+// protocol and no hub; of TLS only what a record's header says, and which buffers of
+// crypto/tls are idle.
 package park
