@@ -83,7 +83,7 @@ func FuzzConversation(f *testing.F) {
 		now := time.UnixMilli(1_000_000)
 		var turn park.Turn
 		rest := input
-		for steps := 0; steps < 2000; steps++ {
+		for range 2000 {
 			n := len(rest)
 			if cut > 0 {
 				n = min(n, int(cut))

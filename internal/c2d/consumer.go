@@ -69,8 +69,8 @@ func (c *Consumer) Take(dst []device.Delivery, room device.Room) int {
 		return 0
 	}
 	n, starved := p.give(dst, room, hub)
-	for i := range n {
-		p.lock(c, dst[i].Message, until)
+	for _, d := range dst[:n] {
+		p.lock(c, d.Message, until)
 	}
 	c.want = max(room.Messages-n, 0)
 	p.mu.Unlock()

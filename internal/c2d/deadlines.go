@@ -212,7 +212,7 @@ func (q *Queues) expire(now uint64) {
 	from := q.deadlines.look(now)
 	for {
 		var keys []string
-		next := uint64(never)
+		next := never
 		last := from
 		err := q.records.ScanIndex(ctx, dueIndex, from, func(index, key string) bool {
 			due, ok := dueOf(index)

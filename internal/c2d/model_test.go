@@ -333,10 +333,10 @@ func (m *model) settle(s step) {
 				m.fail("settle %s: %v", q.id, err)
 			}
 			q.holder = nil
-			switch {
-			case s.outcome == device.Complete:
+			switch s.outcome {
+			case device.Complete:
 				m.end(id, q, iot.FeedbackSuccess)
-			case s.outcome == device.Reject:
+			case device.Reject:
 				m.end(id, q, iot.FeedbackRejected)
 			default:
 				q.count++
@@ -357,9 +357,9 @@ func (m *model) settle(s step) {
 
 // live gives the lock under which a message is held.
 func (m *model) live(q *modelMessage) iot.LockToken {
-	for i := len(m.grants) - 1; i >= 0; i-- {
-		if m.grants[i].of == q {
-			return m.grants[i].message.Lock
+	for _, g := range slices.Backward(m.grants) {
+		if g.of == q {
+			return g.message.Lock
 		}
 	}
 	return iot.LockToken{}

@@ -202,7 +202,7 @@ func (p *place) perform(ctx context.Context, rs []*request) {
 	var t *turn
 	var results []result
 	var rev store.Rev
-	err := error(store.ErrConflict)
+	err := store.ErrConflict
 	for range maxAttempts {
 		if err = p.load(ctx); err != nil {
 			break
@@ -234,7 +234,7 @@ func (p *place) perform(ctx context.Context, rs []*request) {
 	if err == nil && t.changed {
 		p.q.told(t)
 		if p.q.deadlines.note(t.queue.due()) {
-			p.askQuietly(&request{kind: toSweep})
+			p.askQuietly(&request{kind: toSweep}) //nolint:contextcheck // the work outlives whoever asks for it
 		}
 	}
 }

@@ -221,7 +221,7 @@ func (q *Queues) request(ctx context.Context, op string, id iot.Identity, r *req
 	r.done = done
 	sh := q.shard(id)
 	p := sh.join(q, id)
-	err := p.ask(r)
+	err := p.ask(r) //nolint:contextcheck // the work outlives whoever asks for it
 	sh.leave(p)
 	if err != nil {
 		return 0, err

@@ -95,11 +95,11 @@ func (s *session) resume(ctx context.Context) error {
 	s.mu.Lock()
 	s.subs = append([]device.Subscription(nil), subs...)
 	s.mu.Unlock()
-	s.listen(subs)
+	s.listen(subs) //nolint:contextcheck // what it starts outlives the connect
 	if !present {
 		// From now on there is a session to come back to. The CONNACK need not wait: a
 		// session without subscriptions that a crash forgets is one nobody misses.
-		return s.Do(device.Op{Tag: tagKeep, What: device.Subscribe{}})
+		return s.Do(device.Op{Tag: tagKeep, What: device.Subscribe{}}) //nolint:contextcheck // the same
 	}
 	return nil
 }

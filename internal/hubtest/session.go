@@ -225,7 +225,7 @@ func (s *Session) Finish(tag uint64, err error) {
 			s.core.subscribe(s, what.Subs)
 		case device.Unsubscribe:
 			s.core.unsubscribe(s, what.Filters)
-		case device.TwinRead, device.TwinReport, device.Settle, nil:
+		case device.TwinRead, device.TwinReport, device.Settle, device.Renew, nil:
 		}
 	}
 	s.mu.Lock()

@@ -14,7 +14,7 @@ func TestSlimKnowsThisReleaseOfGo(t *testing.T) {
 	if _, ok := knownConfigField(); !ok {
 		t.Error("tls.Conn has no *tls.Config config")
 	}
-	type moved struct{ conf *tls.Config } //nolint:unused // looked up by its name
+	type moved struct{ conf *tls.Config }    //nolint:unused // looked up by its name
 	type retyped struct{ config tls.Config } //nolint:unused // the same
 	for _, conn := range []reflect.Type{reflect.TypeFor[moved](), reflect.TypeFor[retyped]()} {
 		if _, ok := configField(conn); ok {

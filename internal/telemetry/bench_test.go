@@ -81,6 +81,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func benchmarkRead(b *testing.B, readers int) {
+	b.Helper()
 	e, err := pebble.Open(pebble.Options{Dir: b.TempDir(), BallastBytes: -1})
 	if err != nil {
 		b.Fatal(err)

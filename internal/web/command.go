@@ -73,20 +73,13 @@ func command(h http.Header) (iot.CloudMessage, error) {
 		if !utf8.ValidString(value) {
 			return m, fault.New(fault.ArgumentInvalid, opCommand, "the header %.64q is not UTF-8", name)
 		}
+		lower := strings.ToLower(name)
+		if field := commandText(&m, lower); field != nil {
+			*field = value
+			continue
+		}
 		var err error
-		switch lower := strings.ToLower(name); lower {
-		case "iothub-messageid":
-			m.MessageID = value
-		case "iothub-correlationid":
-			m.CorrelationID = value
-		case "iothub-userid":
-			m.UserID = value
-		case "iothub-to":
-			m.To = value
-		case "iothub-contenttype":
-			m.ContentType = value
-		case "iothub-contentencoding":
-			m.ContentEncoding = value
+		switch lower {
 		case "iothub-expiry":
 			err = expiry.UnmarshalText([]byte(value))
 		case "iothub-creationtimeutc":
@@ -99,9 +92,29 @@ func command(h http.Header) (iot.CloudMessage, error) {
 			}
 		}
 		if err != nil {
-			return m, fault.Wrap(err, fault.ArgumentInvalid, opCommand, "%s: %s", strings.ToLower(name), err.Error())
+			return m, fault.Wrap(err, fault.ArgumentInvalid, opCommand, "%s: %s", lower, err.Error())
 		}
 	}
 	m.Expiry, m.Created = expiry.Time, created.Time
 	return m, nil
+}
+
+// commandText is the field of a message that a header gives as it stands; nil if it is
+// another header.
+func commandText(m *iot.CloudMessage, header string) *string {
+	switch header {
+	case "iothub-messageid":
+		return &m.MessageID
+	case "iothub-correlationid":
+		return &m.CorrelationID
+	case "iothub-userid":
+		return &m.UserID
+	case "iothub-to":
+		return &m.To
+	case "iothub-contenttype":
+		return &m.ContentType
+	case "iothub-contentencoding":
+		return &m.ContentEncoding
+	}
+	return nil
 }

@@ -49,10 +49,15 @@ type Server struct {
 	random io.Reader
 }
 
+// whole reports whether every part is there that must be.
+func (cfg *Config) whole() bool {
+	return cfg.Identities != nil && cfg.Population != nil && cfg.Authorities != nil && cfg.Gate != nil && cfg.Sender != nil && cfg.Commands != nil &&
+		cfg.Events != nil && cfg.Groups != nil && cfg.ResourceLog != nil && cfg.Connected != nil && cfg.Registry != nil
+}
+
 // New makes a Server; nothing listens yet.
 func New(cfg Config) (*Server, error) {
-	if cfg.Identities == nil || cfg.Population == nil || cfg.Authorities == nil || cfg.Gate == nil || cfg.Sender == nil || cfg.Commands == nil ||
-		cfg.Events == nil || cfg.Groups == nil || cfg.ResourceLog == nil || cfg.Connected == nil || cfg.Registry == nil {
+	if !cfg.whole() {
 		return nil, errors.New("web: Config needs every service, Connected and Registry")
 	}
 	m, err := newMetrics(cfg.Registry)

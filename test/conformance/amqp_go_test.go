@@ -224,7 +224,7 @@ func TestAMQPSmallFrames(t *testing.T) {
 		body := strings.Repeat(fmt.Sprint(size%10), 200_000)
 		mustSend(t, p.sender(eventsAddress(d), nil), amqp.NewMessage([]byte(body)))
 		want = append(want, body)
-		got := receiveAll(t, p, partitionOfDevice(t, h, "dev1"), len(want))
+		got := receiveAll(t, p, partitionOfDevice(t, h), len(want))
 		if !slices.Equal(got, want) {
 			t.Errorf("frames of %d bytes: %d messages came, or not what was sent", size, len(got))
 		}
@@ -233,8 +233,9 @@ func TestAMQPSmallFrames(t *testing.T) {
 }
 
 // partitionOfDevice is the partition that holds a device's events.
-func partitionOfDevice(t *testing.T, h *rig.Hub, device string) int {
+func partitionOfDevice(t *testing.T, h *rig.Hub) int {
 	t.Helper()
+	const device = "dev1"
 	events := h.Events("--device", device)
 	if len(events) == 0 {
 		t.Fatalf("there is no event of %s", device)

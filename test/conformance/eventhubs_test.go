@@ -84,7 +84,7 @@ func TestEventHubsConsumer(t *testing.T) {
 	for i := range 5 {
 		l.Publish(d.EventsTopic()+"$.mid=m"+fmt.Sprint(i)+"&color=red", uint16(i+1), fmt.Sprint(i))
 	}
-	partition := fmt.Sprint(partitionOfDevice(t, h, "dev1"))
+	partition := fmt.Sprint(partitionOfDevice(t, h))
 	for _, ws := range []bool{false, true} {
 		t.Run(fmt.Sprint("websocket ", ws), func(t *testing.T) {
 			c := consumer(t, h, azeventhubs.DefaultConsumerGroup, ws)
@@ -182,7 +182,7 @@ func TestEventHubsLatest(t *testing.T) {
 	l := h.Dial(t)
 	l.Enter(d.Hello())
 	l.Publish(d.EventsTopic(), 1, "before")
-	partition := partitionOfDevice(t, h, "dev1")
+	partition := partitionOfDevice(t, h)
 	c := consumer(t, h, azeventhubs.DefaultConsumerGroup, false)
 	pc, err := c.NewPartitionClient(fmt.Sprint(partition), &azeventhubs.PartitionClientOptions{StartPosition: azeventhubs.StartPosition{Latest: new(true)}, Prefetch: -1})
 	if err != nil {
@@ -210,7 +210,7 @@ func TestEventHubsOwnership(t *testing.T) {
 	l := h.Dial(t)
 	l.Enter(d.Hello())
 	l.Publish(d.EventsTopic(), 1, "one")
-	partition := fmt.Sprint(partitionOfDevice(t, h, "dev1"))
+	partition := fmt.Sprint(partitionOfDevice(t, h))
 	owner := func(level int64) *azeventhubs.PartitionClient {
 		pc, err := consumer(t, h, azeventhubs.DefaultConsumerGroup, false).NewPartitionClient(partition, &azeventhubs.PartitionClientOptions{
 			StartPosition: azeventhubs.StartPosition{Earliest: new(true)}, OwnerLevel: &level,
@@ -253,7 +253,7 @@ func TestEventHubsConsumerGroups(t *testing.T) {
 	l := h.Dial(t)
 	l.Enter(d.Hello())
 	l.Publish(d.EventsTopic(), 1, "one")
-	partition := fmt.Sprint(partitionOfDevice(t, h, "dev1"))
+	partition := fmt.Sprint(partitionOfDevice(t, h))
 	unknown := func(group string) bool {
 		pc, err := consumer(t, h, group, false).NewPartitionClient(partition, nil)
 		if err != nil {
@@ -309,7 +309,7 @@ func TestEventHubsNode(t *testing.T) {
 	for i := range 3 {
 		l.Publish(d.EventsTopic()+"$.ct=application%2Fjson&$.ce=utf-8&$.mid=m"+fmt.Sprint(i)+"&color=red", uint16(i+1), fmt.Sprintf(`{"n":%d}`, i))
 	}
-	partition := fmt.Sprint(partitionOfDevice(t, h, "dev1"))
+	partition := fmt.Sprint(partitionOfDevice(t, h))
 	for n, ws := range []bool{false, true} {
 		t.Run(fmt.Sprint("websocket ", ws), func(t *testing.T) {
 			p := newPuppet(t, h, "events")
