@@ -178,6 +178,7 @@ func (p *puppet) event(name string) json.RawMessage {
 
 // during lets another test, which runs before the puppet's own goes on, use the puppet.
 func (p *puppet) during(t *testing.T, use func()) {
+	t.Helper()
 	own := p.t
 	p.t = t
 	defer func() { p.t = own }()
