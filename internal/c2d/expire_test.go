@@ -3,6 +3,7 @@ package c2d
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,13 +152,13 @@ func TestExpiryIsTriedAgain(t *testing.T) {
 // A wall clock that steps back makes no message live longer, and one that jumps ahead
 // ends those whose time has come by it.
 func TestClockSteps(t *testing.T) {
-	var step time.Duration
-	wall := func() time.Time { return time.Now().Add(step) }
+	var step atomic.Int64 // of the wall clock
+	wall := func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config) { c.Now = wall; c.FeedbackBatch = time.Hour })
 		r.send(dev1, "a")
 		sleep(30 * time.Minute)
-		step = -12 * time.Hour
+		step.Store(int64(-12 * time.Hour))
 		sleep(30*time.Minute + late)
 		want(t, "told", r.seen.all(), "sent, Expired a")
 
@@ -170,7 +171,7 @@ func TestClockSteps(t *testing.T) {
 		want(t, "told", r.seen.all(), "sent, Expired a, sent, Expired b")
 
 		r.send(dev1, "c")
-		step = 12 * time.Hour
+		step.Store(int64(12 * time.Hour))
 		sleep(maxPause + late)
 		want(t, "told", r.seen.all(), "sent, Expired a, sent, Expired b, sent, Expired c")
 		want(t, "close", r.Close(), error(nil))

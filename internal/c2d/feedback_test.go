@@ -126,7 +126,7 @@ func TestFeedbackIsGathered(t *testing.T) {
 		want(t, "full messages at once", len(r.keys(noticeKeys)), 2)
 		want(t, "the rest waits", len(r.keys(feedbackKeys)), 5)
 		sleep(defaultFeedbackBatch)
-		want(t, "woken", d.wakes > 0, true)
+		want(t, "woken", d.woken() > 0, true)
 		got := d.take(5)
 		var sizes []int
 		var ids []string

@@ -167,6 +167,13 @@ type ear struct {
 	tag     uint64
 }
 
+// woken is how often it was woken.
+func (e *ear) woken() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.wakes
+}
+
 func (r *rig) listen(id iot.Identity) *ear {
 	e := &ear{results: map[uint64]error{}}
 	r.epoch++
@@ -251,6 +258,13 @@ type desk struct {
 	mu    sync.Mutex
 	wakes int
 	tag   uint64
+}
+
+// woken is how often it was woken.
+func (d *desk) woken() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.wakes
 }
 
 func (r *rig) desk() *desk {

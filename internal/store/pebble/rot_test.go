@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -387,7 +388,10 @@ func TestDamagedLogIsMended(t *testing.T) {
 		crashing := fs.CrashClone(vfs.CrashCloneCfg{})
 		left := crashing
 		countdown := rng.IntN(60)
+		var mu sync.Mutex // files are written and removed at once
 		o := options(t, errorfs.Wrap(crashing, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if strings.Contains(op.Path, "data/log") && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
 				if countdown--; countdown == 0 {
 					left = crashing.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
