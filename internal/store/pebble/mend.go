@@ -51,6 +51,7 @@ func (e *Engine) openLog(fs vfs.FS, t *translator, o Options) (*kv.DB, error) {
 	if err := replaceLog(fs, t.dir); err != nil {
 		return nil, err
 	}
+	t.table.Store(false) // what the copying met is no longer there: no word for the next start
 	o.Log.Error("the telemetry log was damaged and is copied; what could not be read is lost to readers, and kept in the folder named",
 		slog.String("kept", t.dir+suffixDamaged), slog.Int("copied", m.copied), slog.Int("places", m.lost))
 	return e.openInstance(fs, t, e.logOptions(o, t))
