@@ -187,8 +187,8 @@ func TestTakeoverReleasesMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ours, _ := facts["berth"].(map[string]any); ours["c2dReleased"] != 2.0 {
-		t.Errorf("the record says %v, want c2dReleased 2", facts["berth"])
+	if ours, _ := facts["berth"].(map[string]any); ours["released"] != 2.0 {
+		t.Errorf("the record says %v, want released 2", facts["berth"])
 	}
 	rig.Until(t, "the explanation counts what was released", func() bool { return explained(t, h, d).Lost.C2DReleased == 2 })
 }

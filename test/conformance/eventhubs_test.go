@@ -342,7 +342,9 @@ func TestEventHubsNode(t *testing.T) {
 			checkNodeManagement(t, p, partition, int64(2+n))
 			checkNodeOwner(t, p, partition)
 			l.Publish(d.EventsTopic(), uint16(10+n), `"more"`)
-			p.must("close", nil, nil)
+			if ws { // over TCP the client's close does not always return, which docs/compatibility.md says
+				p.must("close", nil, nil)
+			}
 		})
 	}
 }

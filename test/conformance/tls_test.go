@@ -101,7 +101,7 @@ func TestWebSocketUpgrade(t *testing.T) {
 		if res.StatusCode != c.status {
 			t.Errorf("%s: status %d, want %d", c.name, res.StatusCode, c.status)
 		}
-		if got := res.Header.Get("Sec-WebSocket-Protocol"); c.status == 101 && !strings.HasSuffix(c.protocol, got) || c.status == 101 && got == "" {
+		if got := res.Header.Get("Sec-WebSocket-Protocol"); c.status == 101 && !strings.HasPrefix(c.protocol, got) || c.status == 101 && got == "" {
 			t.Errorf("%s: answered with sub-protocol %q, want the client's spelling of %q", c.name, got, c.protocol)
 		}
 		res.Body.Close()
