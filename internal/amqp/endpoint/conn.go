@@ -52,6 +52,7 @@ type Conn struct {
 
 	sessions  []*Session // in no order; ended ones stay until the peer's end
 	channels  map[uint16]*Session
+	begun     int      // one more than the highest channel that ever had a session
 	latest    *Session // of the latest frame
 	links     int
 	assembled int // bytes of unfinished deliveries

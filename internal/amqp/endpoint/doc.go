@@ -79,6 +79,7 @@
 // clients notice: detach the links with the error first, then Session.Wind ends the
 // session when the peer has answered, or after AnswerWithin; Conn.Wind likewise closes.
 // After a close the machine waits for the peer's until Over, and ignores everything else.
+// Dispositions, flows and detaches on a channel whose session is over are ignored too.
 //
 // Conn.Trust lifts the narrow limits of a peer that has not proven who it is.
 package endpoint

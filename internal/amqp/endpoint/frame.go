@@ -48,10 +48,25 @@ func (c *Conn) frame(f amqpwire.Frame) error {
 	switch {
 	case s == nil && code == amqpwire.CodeBegin:
 		return c.begin(f)
+	case s == nil && c.late(f.Channel, code):
+		return nil
 	case s == nil:
 		return errNoSession
 	}
 	return s.frame(f, code)
+}
+
+// late reports whether a frame on a channel without a session is the echo of one that the
+// peer has ended: rhea settles what was on its way when it said end, and only then sees
+// that the session is over. Such a frame asks for nothing, so it is ignored; work for a
+// session that is not there is still an error.
+func (c *Conn) late(channel uint16, code amqpwire.Code) bool {
+	switch code {
+	case amqpwire.CodeDisposition, amqpwire.CodeFlow, amqpwire.CodeDetach:
+		return int(channel) < c.begun
+	default:
+		return false
+	}
 }
 
 // frame handles a frame on the session's channel.

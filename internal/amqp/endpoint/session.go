@@ -103,6 +103,7 @@ func (c *Conn) begin(f amqpwire.Frame) error {
 		c.channels = make(map[uint16]*Session)
 	}
 	c.sessions, c.channels[f.Channel] = append(c.sessions, s), s
+	c.begun = max(c.begun, int(f.Channel)+1)
 	c.send(s.out, amqpwire.Begin{
 		RemoteChannel:  amqpwire.Some(f.Channel),
 		NextOutgoingID: s.nextOutgoing,
