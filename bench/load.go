@@ -83,7 +83,7 @@ func (r *rig) loads() []load {
 		},
 		{
 			key: "idle", name: fmt.Sprintf("idle, %d devices with one subscription each", r.devices), on: brokers, once: true,
-			args: []string{"connect", "--devices", strconv.Itoa(r.devices), "--subscribe"}, reach: reachIdle,
+			args: []string{"connect", "--devices", strconv.Itoa(r.devices), "--subscribe", "--hold", "25s"}, reach: reachIdle,
 		},
 		{
 			key: "takeover", name: "takeover, 500 identities at half of peak rate", on: brokers, half: true,

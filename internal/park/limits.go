@@ -91,7 +91,7 @@ const (
 	// given back to the system, once no more than calmMoves did so within calmFor.
 	floodFrom = 500
 	calmMoves = 50
-	calmFor   = time.Minute
+	calmFor   = 10 * time.Second
 
 	// keptOut is the largest output buffer an idle connection on the plain path keeps, in bytes.
 	keptOut = 512
