@@ -50,6 +50,7 @@ type DoorConfig struct {
 
 	MaxArriving           int // peers not yet authenticated, all together
 	MaxArrivingPerAddress int // the same from one address (IPv6: one /64)
+	MaxWaiting            int // peers in line, in all, because their address has its share
 }
 
 // Door is where peers come in, of every transport: it bounds what those cost who have not
@@ -82,7 +83,10 @@ func NewDoor(cfg DoorConfig) (*Door, error) {
 	if cfg.MaxArrivingPerAddress <= 0 {
 		cfg.MaxArrivingPerAddress = DefaultArrivingPerAddress
 	}
-	d := &Door{lot: cfg.Lot, log: cfg.Logger, gate: newGate(cfg.MaxArriving, cfg.MaxArrivingPerAddress)}
+	if cfg.MaxWaiting <= 0 {
+		cfg.MaxWaiting = min(DefaultWaiting, highest()/2)
+	}
+	d := &Door{lot: cfg.Lot, log: cfg.Logger, gate: newGate(cfg.MaxArriving, cfg.MaxArrivingPerAddress, cfg.MaxWaiting)}
 	d.turnstile.free, d.turnstile.seats = runtime.GOMAXPROCS(0), max(1, cfg.MaxArriving/seatPart)
 	return d, nil
 }
@@ -101,7 +105,7 @@ func (d *Door) Enter(addr netip.Addr) (leave func(), ok bool) {
 		return nil, false
 	}
 	st := &stranger{addr: addr}
-	if !d.gate.enter(st) {
+	if d.gate.enter(st) != entered {
 		return nil, false
 	}
 	return func() { d.gate.leave(st) }, true
@@ -129,7 +133,8 @@ type reception struct {
 // the arrival of those it accepted is over. They do not end with ctx, only with the lot: shut
 // that down beside cancelling ctx. Until a peer is admitted it has ArriveWithin and
 // MaxArrival of raw input. With as many strangers inside as there may be, accepting pauses,
-// and those go who let us wait; too many from one address are closed at once. A failing
+// and those go who let us wait; those too many from one address wait in line, within their
+// time, and if too many do they are closed at once. A failing
 // accept (no file descriptors) is repeated after a pause and disturbs nobody who is in. The
 // error is nil after ctx ended.
 func (d *Door) Listen(ctx context.Context, ln net.Listener, handshake Handshake, protocol Protocol) error {
@@ -150,6 +155,7 @@ func (d *Door) Listen(ctx context.Context, ln net.Listener, handshake Handshake,
 		},
 		stop: func(f func()) func() bool { return context.AfterFunc(ctx, f) },
 	}
+	defer d.gate.dismiss(func(st *stranger) bool { return st.host == host })
 	var pause time.Duration
 	for {
 		if err := d.place(ctx); err != nil {
@@ -178,13 +184,32 @@ func (d *Door) Listen(ctx context.Context, ln net.Listener, handshake Handshake,
 
 // receive takes in one peer, who has a place.
 func (d *Door) receive(nc net.Conn, host *reception, peers *sync.WaitGroup) error {
-	now := time.Now()
-	st := &stranger{host: host, addr: address(nc.RemoteAddr()).Addr(), until: now.Add(ArriveWithin)}
-	if !d.gate.enter(st) {
-		_ = nc.Close()
-		return nil
+	st := &stranger{host: host, addr: address(nc.RemoteAddr()).Addr(), until: time.Now().Add(ArriveWithin)}
+	st.begin = func(ok bool) {
+		if !ok {
+			_ = nc.Close()
+			peers.Done()
+			return
+		}
+		if err := d.start(nc, st, peers); err != nil {
+			d.log.Debug("arrival failed", slog.String("op", "park.begin"), slog.String("remote", nc.RemoteAddr().String()), slog.String("err", err.Error()))
+		}
 	}
 	peers.Add(1)
+	switch d.gate.enter(st) {
+	case entered:
+		return d.start(nc, st, peers)
+	case inLine:
+		d.press()
+	case refused:
+		st.begin(false)
+	}
+	return nil
+}
+
+// start lets one peer, who is inside, arrive.
+func (d *Door) start(nc net.Conn, st *stranger, peers *sync.WaitGroup) error {
+	now, host := time.Now(), st.host
 	s, err := d.lot.adopt(nc, st)
 	if errors.Is(err, errNoDescriptor) {
 		st.raw, st.end = newBudget(nc, st), func() { _ = nc.Close() }
@@ -236,7 +261,8 @@ func (d *Door) turn(p pass) {
 }
 
 // press sees to it that while somebody waits for what strangers hold, those go who have let
-// us wait for longer than anybody should who has something to say.
+// us wait for longer than anybody should who has something to say, and those who have
+// waited for too long.
 func (d *Door) press() {
 	if !d.pressing.Swap(true) {
 		time.AfterFunc(pressureEvery, d.relieve)
@@ -245,10 +271,13 @@ func (d *Door) press() {
 
 func (d *Door) relieve() {
 	d.pressing.Store(false)
-	if !d.gate.full() && !d.turnstile.full() {
+	now := time.Now()
+	d.gate.dismiss(func(st *stranger) bool { return !now.Before(st.until) })
+	full := d.gate.full() || d.turnstile.full()
+	if !full && !d.gate.crowded() {
 		return
 	}
-	for _, slow := range d.gate.slow(time.Now()) {
+	for _, slow := range d.gate.slow(now, full) {
 		slow.end()
 	}
 	d.press()

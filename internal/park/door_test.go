@@ -315,18 +315,71 @@ func TestNoDescriptorLeft(t *testing.T) {
 	})
 }
 
-// One address may have its share of strangers inside, and no more.
+// One address may have its share of strangers inside, and no more; the others wait in line,
+// and those beyond are closed.
 func TestStrangersPerAddress(t *testing.T) {
 	bothPaths(t, func(p path) {
-		q := p.quay(DoorConfig{MaxArrivingPerAddress: 2})
+		q := p.quay(DoorConfig{MaxArrivingPerAddress: 2, MaxWaiting: 2})
 		ln := q.listen(bare)
 		one := q.dial(ln)
 		q.dial(ln)
+		three, four := q.dial(ln), q.dial(ln)
 		if took := q.gone(q.dial(ln)); took > 0 {
-			t.Errorf("the third was closed after %v, want at once", took)
+			t.Errorf("the fifth was closed after %v, want at once", took)
 		}
 		q.says(one, "open", "ping") // who is authenticated is no stranger
+		q.says(three, "open", "ping")
+		q.says(four, "open", "ping")
+		if n := q.door.Strangers(); n != 2 { // the silent one, and the listener's own
+			t.Errorf("%d places taken, want 2", n)
+		}
+	})
+}
+
+// Who is silent keeps others of its address waiting for a while only, and who waits in line
+// does so within its time.
+func TestLineMovesOn(t *testing.T) {
+	bothPaths(t, func(p path) {
+		q := p.quay(DoorConfig{MaxArrivingPerAddress: 1})
+		ln := q.listen(bare)
+		silent, second, third := q.dial(ln), q.dial(ln), q.dial(ln)
+		if took := q.gone(silent); took < crowdedFor || took > crowdedFor+2*pressureEvery {
+			t.Errorf("the silent one went after %v, want a moment after %v", took, crowdedFor)
+		}
+		if took := q.gone(second); took < crowdedFor-2*pressureEvery || took > crowdedFor+2*pressureEvery {
+			t.Errorf("the second one went %v later, want %v", took, crowdedFor)
+		}
+		if took := q.gone(third); took > 2*pressureEvery {
+			t.Errorf("the third one went %v after its time", took)
+		}
 		q.says(q.dial(ln), "open", "ping")
+	})
+}
+
+// Who waits in line when listening ends does not hold it up.
+func TestLineEndsWithListening(t *testing.T) {
+	bothPaths(t, func(p path) {
+		q := p.quay(DoorConfig{MaxArrivingPerAddress: 1})
+		ln := newWires()
+		ctx, cancel := context.WithCancel(context.Background())
+		var listening sync.WaitGroup
+		listening.Go(func() {
+			if err := q.door.Listen(ctx, ln, bare, q.protocol()); err != nil {
+				t.Errorf("Listen = %v", err)
+			}
+		})
+		peers := []net.Conn{q.dial(ln), q.dial(ln), q.dial(ln)}
+		synctest.Wait()
+		cancel()
+		_ = q.lot.Shutdown(context.Background())
+		start := time.Now()
+		listening.Wait()
+		if took := time.Since(start); took > 0 {
+			t.Errorf("listening ended after %v", took)
+		}
+		for _, peer := range peers {
+			q.gone(peer)
+		}
 	})
 }
 

@@ -14,12 +14,17 @@ const (
 	// 24 kB each. Beyond, accepting pauses.
 	DefaultArriving = 2_700
 
-	// DefaultArrivingPerAddress bounds them per address (IPv6: per /64).
+	// DefaultArrivingPerAddress bounds them per address (IPv6: per /64). Beyond, peers wait in
+	// line without anything being read, DefaultWaiting in all and no more than half of the
+	// process's descriptors: ten thousand devices behind one address may come at once.
 	DefaultArrivingPerAddress = 1_024
+	DefaultWaiting            = 10_000
 
 	// pressedFor is how long in all a peer may let us wait while there is no place left for
 	// others, and pressureEvery how often that is looked at.
+	// crowdedFor is the same while only others of its address wait.
 	pressedFor    = 5 * time.Second
+	crowdedFor    = 15 * time.Second
 	pressureEvery = 100 * time.Millisecond
 
 	// seatPart is the part of the strangers that may be in the middle of a handshake: such a one

@@ -22,6 +22,7 @@ type stranger struct {
 	addr  netip.Addr // what counts as one
 	until time.Time  // when its time is over
 	end   func()     // ends it early; nil: that is not ours to do
+	begin func(bool) // lets it in from the line of its address, or turns it away; nil: it cannot wait
 
 	// shared
 
