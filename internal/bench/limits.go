@@ -28,6 +28,18 @@ const (
 	maxRate    = 10_000_000            // operations a second that a run may be paced at
 )
 
+// The bounds of AMQP, which the hub's own are below or equal to.
+const (
+	MaxAMQPInflight = 1000 // messages unacknowledged on one connection: the credit that a device gets
+
+	maxAMQPSize = 60 * 1024        // bytes of body: a message is one frame
+	frameAround = 1024             // bytes written around a body, at most
+	peerFrame   = 64 * 1024        // the largest frame that is taken, in bytes
+	peerBuffer  = 256 * 1024       // one read's buffer
+	peerWindow  = 1 << 30          // transfer frames that may come ahead in a session
+	amqpBeat    = 30 * time.Second // how often a quiet connection shows that it lives
+)
+
 // maxModules is how many modules a device has at most.
 const maxModules = 50
 

@@ -9,10 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/berth-iot/berth/internal/amqpwire"
 )
 
-// Publish is a closed-loop run: every device keeps Inflight QoS 1 messages, or up to
-// a quarter fewer, unacknowledged until the time or its messages are over. With a Rate it
+// Publish is a closed-loop run: every device keeps Inflight QoS 1 messages, over AMQP
+// unsettled transfers, or up to a quarter fewer, unacknowledged until the time or its
+// messages are over. With a Rate it
 // is paced instead: every device sends Inflight messages at once whenever they are due,
 // whatever became of those before, and latencies count from then.
 type Publish struct {
@@ -28,7 +31,11 @@ type Publish struct {
 	Drain    time.Duration // how long the end waits for what is in flight; 0: 5 s
 }
 
-func (p Publish) check() error {
+func (p Publish) check(protocol Protocol) error {
+	inflight, size := MaxInflight, MaxSize
+	if protocol == AMQP {
+		inflight, size = MaxAMQPInflight, maxAMQPSize
+	}
 	if p.Duration == 0 && p.Messages == 0 {
 		return errors.New("a publish run needs a duration or a number of messages")
 	}
@@ -36,8 +43,8 @@ func (p Publish) check() error {
 		check("first", p.First, 0, MaxDevices),
 		check("devices", p.Devices, 1, MaxDevices),
 		checkRate(p.Rate),
-		check("inflight", p.Inflight, 1, MaxInflight),
-		check("size", p.Size, 0, MaxSize),
+		check("inflight", p.Inflight, 1, inflight),
+		check("size", p.Size, 0, size),
 		check("workers", p.Workers, 1, MaxWorkers),
 		checkDuration("warmup", p.Warmup),
 		checkDuration("duration", p.Duration),
@@ -78,7 +85,7 @@ func (p Publish) Run(ctx context.Context, t *Target) (*Report, error) {
 // until is Run, but closes flowing when the window opens, and closes the window early when
 // enough is closed. Either may be nil.
 func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, enough <-chan struct{}) (*Report, error) {
-	if err := errors.Join(p.check(), t.check()); err != nil {
+	if err := errors.Join(p.check(t.Protocol), t.check()); err != nil {
 		return nil, err
 	}
 	p.Drain = cmp.Or(p.Drain, closeWait)
@@ -124,6 +131,9 @@ func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, 
 	r := &Report{
 		Run: "publish", Target: t.Address, TLS: t.TLS != nil, Cipher: t.settled(), Started: run.opened.UTC(), Seconds: run.length.Seconds(),
 		Devices: p.Devices, Inflight: p.Inflight, Size: p.Size, Rate: p.Rate, Done: run.acked.Load(), Latency: run.meter.summary(),
+	}
+	if t.Protocol == AMQP {
+		r.Protocol = AMQP.String()
 	}
 	r.finish(run.length, server, own, &run.failed)
 	return r, nil
@@ -186,11 +196,21 @@ func wait(ctx context.Context, over, enough <-chan struct{}, d time.Duration) er
 	return nil
 }
 
-// window is one device's messages in flight. Only its goroutine uses it.
+// flight is one device's messages on their way. Only its goroutine uses it.
+type flight interface {
+	room() int   // messages that may be sent now
+	refill() int // room at which it is filled again
+	idle() bool  // nothing is unacknowledged
+	over() bool  // nothing more is to be sent
+	send(c *conn, due time.Duration, most int) error
+	acked(b []byte, now time.Duration, h *histogram, measure bool) (used, acks int, err error)
+}
+
+// window is one device's messages in flight over MQTT. Only its goroutine uses it.
 type window struct {
 	packets *packets
 	size    int             // messages that may be in flight
-	refill  int             // free identifiers at which the window is filled again: a quarter, so that a server which answers one by one is not sent one by one
+	least   int             // free identifiers at which the window is filled again: a quarter, so that a server which answers one by one is not sent one by one
 	free    []uint16        // packet identifiers not in flight, 1 to size
 	sent    []time.Duration // by identifier, since the run began; negative when not in flight
 	left    uint64          // messages still to send
@@ -201,7 +221,7 @@ func newWindow(p Publish, topic string) *window {
 	if p.Rate > 0 {
 		size = min(size*lateBursts, MaxInflight)
 	}
-	w := &window{size: size, packets: newPackets(topic, p.Size, p.Inflight), refill: max(1, size/4), sent: make([]time.Duration, size+1), left: p.Messages}
+	w := &window{size: size, packets: newPackets(topic, p.Size, p.Inflight), least: max(1, size/4), sent: make([]time.Duration, size+1), left: p.Messages}
 	if p.Messages == 0 {
 		w.left = ^uint64(0)
 	}
@@ -211,6 +231,11 @@ func newWindow(p Publish, topic string) *window {
 	}
 	return w
 }
+
+func (w *window) room() int   { return len(w.free) }
+func (w *window) refill() int { return w.least }
+func (w *window) idle() bool  { return len(w.free) == w.size }
+func (w *window) over() bool  { return w.left == 0 }
 
 // device runs one connection. It returns nil when its work is over and everything was
 // acknowledged.
@@ -223,7 +248,16 @@ func (run *publisher) device(c *conn, n int) (err error) {
 		_ = c.Close()
 		err = fmt.Errorf("device %q: %w", c.account.ClientID, err)
 	}()
-	s := &sender{run: run, conn: c, window: newWindow(run.plan, c.account.Topic), hist: run.meter.of(n)}
+	s := &sender{run: run, conn: c, hist: run.meter.of(n)}
+	if c.peer != nil {
+		s.window = newTransfers(run.plan, c)
+		s.have = copy(s.buf[:], c.peer.buf[c.peer.from:c.peer.to])
+		if err := s.take(); err != nil {
+			return err
+		}
+	} else {
+		s.window = newWindow(run.plan, c.account.Topic)
+	}
 	if run.plan.Rate > 0 {
 		return s.paced(n)
 	}
@@ -234,10 +268,10 @@ func (run *publisher) device(c *conn, n int) (err error) {
 type sender struct {
 	run    *publisher
 	conn   *conn
-	window *window
+	window flight
 	hist   *histogram
 	buf    [readBytes]byte
-	have   int // bytes of buf that hold the beginning of a packet
+	have   int // bytes of buf that hold the beginning of a packet or frame
 
 	// of a paced device
 
@@ -251,9 +285,10 @@ func (s *sender) closed() error {
 	run, w := s.run, s.window
 	var due time.Time
 	for {
-		if !run.stopping.Load() {
-			if len(w.free) >= w.refill {
-				if err := w.send(s.conn, time.Since(run.begun), len(w.free)); err != nil {
+		stopping := run.stopping.Load()
+		if !stopping {
+			if room := w.room(); room >= w.refill() {
+				if err := w.send(s.conn, time.Since(run.begun), room); err != nil {
 					return err
 				}
 			}
@@ -265,10 +300,13 @@ func (s *sender) closed() error {
 				}
 			}
 		}
-		if len(w.free) == w.size {
-			return nil // nothing in flight and nothing more to send
+		if w.idle() && (stopping || w.over()) {
+			return nil
 		}
 		if err := s.read(); err != nil {
+			if w.idle() && run.stopping.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil // it waited for room
+			}
 			return silence(err)
 		}
 	}
@@ -279,8 +317,14 @@ func (s *sender) paced(n int) error {
 	run, w := s.run, s.window
 	s.every = time.Duration(float64(run.plan.Inflight*run.plan.Devices) / run.plan.Rate * float64(time.Second))
 	s.next = s.every * time.Duration(n) / time.Duration(run.plan.Devices)
-	heard, patience, stopping := time.Now(), ackWait, false
+	heard, patience, stopping, beat := time.Now(), ackWait, false, time.Now()
 	for {
+		if s.conn.peer != nil && time.Since(beat) > amqpBeat {
+			beat = time.Now()
+			if _, err := s.conn.Write(amqpwire.AppendEmpty(nil)); err != nil {
+				return err
+			}
+		}
 		if !stopping && run.stopping.Load() {
 			heard, patience, stopping = time.Now(), run.plan.Drain, true
 		}
@@ -291,12 +335,12 @@ func (s *sender) paced(n int) error {
 				return err
 			}
 		}
-		if len(w.free) == w.size && (stopping || w.left == 0) {
+		if w.idle() && (stopping || w.over()) {
 			return nil
 		}
 		_ = s.conn.SetReadDeadline(until)
 		switch err := s.read(); {
-		case err == nil, len(w.free) == w.size:
+		case err == nil, w.idle() && errors.Is(err, os.ErrDeadlineExceeded):
 			heard = time.Now()
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
@@ -310,7 +354,7 @@ func (s *sender) paced(n int) error {
 // again: latest, or sooner if the next one is due sooner.
 func (s *sender) bursts(latest time.Time) (time.Time, error) {
 	run, w, size := s.run, s.window, s.run.plan.Inflight
-	for len(w.free) >= size && w.left > 0 {
+	for w.room() >= size && !w.over() {
 		if due := run.begun.Add(s.next); time.Until(due) > 0 {
 			if due.Before(latest) {
 				latest = due
@@ -331,8 +375,13 @@ func (s *sender) read() error {
 	if err != nil {
 		return err
 	}
-	run := s.run
 	s.have += m
+	return s.take()
+}
+
+// take takes the acknowledgements that have been read.
+func (s *sender) take() error {
+	run := s.run
 	used, acks, err := s.window.acked(s.buf[:s.have], time.Since(run.begun), s.hist, run.measuring.Load())
 	if err != nil {
 		return err

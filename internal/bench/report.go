@@ -16,8 +16,9 @@ const maxReasons = 8
 // Report is what one run measured, the same for every kind of run; what a kind
 // does not measure is absent.
 type Report struct {
-	Run       string    `json:"run"` // register, handshake, connect, publish, takeover, fairness, read, restart
+	Run       string    `json:"run"` // register, handshake, connect, publish, takeover, fairness, read, restart, c2d, events, multiplex
 	Target    string    `json:"target"`
+	Protocol  string    `json:"protocol,omitempty"` // AMQP; absent: MQTT or none
 	TLS       bool      `json:"tls"`
 	Cipher    string    `json:"cipher,omitempty"` // version, suite and key exchange of the first handshake
 	Started   time.Time `json:"started"`          // of the measured window, UTC
@@ -33,7 +34,8 @@ type Report struct {
 	Connect   *Latency  `json:"connect,omitempty"` // dial to CONNACK, where that is not the operation itself
 	Alive     *int      `json:"alive,omitempty"`   // connections that answered a ping after the hold
 	LeftOpen  *uint64   `json:"leftOpen,omitempty"`
-	Kernel    *Latency  `json:"kernel,omitempty"` // takeover: the same by the time stamps of the kernel, which took in what the server wrote
+	Kernel    *Latency  `json:"kernel,omitempty"`  // takeover: the same by the time stamps of the kernel, which took in what the server wrote
+	Settled   *Latency  `json:"settled,omitempty"` // c2d: send to the confirmed settlement
 	Fairness  *Fairness `json:"fairness,omitempty"`
 	Failed    uint64    `json:"failed"`
 	Failures  []string  `json:"failures,omitempty"` // the first different ones
@@ -64,6 +66,9 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Cipher != "" {
 		secured = r.Cipher
 	}
+	if r.Protocol != "" {
+		secured = r.Protocol + ", " + secured
+	}
 	row("run", "%s, %d devices, %s over %s", r.Run, r.Devices, r.Target, secured)
 	if r.Readers > 0 {
 		row("readers", "%d", r.Readers)
@@ -84,6 +89,9 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	if r.Kernel != nil {
 		row("the same by kernel stamps", "%s", *r.Kernel)
+	}
+	if r.Settled != nil {
+		row("send to settled", "%s", *r.Settled)
 	}
 	if r.LeftOpen != nil {
 		row("left open", "%d", *r.LeftOpen)
@@ -107,15 +115,19 @@ func (r *Report) Print(w io.Writer) error {
 func (r *Report) noun() string {
 	return map[string]string{
 		"register": "registered", "handshake": "handshakes", "connect": "connected", "publish": "acknowledged",
-		"takeover": "takeovers", "fairness": "acknowledged", "read": "events", "restart": "started",
+		"takeover": "takeovers", "fairness": "acknowledged", "read": "events", "restart": "started", "c2d": "settled", "events": "delivered", "multiplex": "attached",
 	}[r.Run]
 }
 
 func (r *Report) measure() string {
+	if r.Run == "publish" && r.Protocol != "" {
+		return "send to accepted"
+	}
 	return map[string]string{
 		"register": "bulk request", "handshake": "dial to the server's close", "connect": "dial to CONNACK",
 		"publish": "send to PUBACK", "takeover": "old closed after new CONNACK", "fairness": "send to PUBACK at full speed",
-		"read": "whole stream", "restart": "start to first CONNACK",
+		"read": "whole stream", "restart": "start to first CONNACK", "c2d": "send to device", "events": "whole stream",
+		"multiplex": "all links attached",
 	}[r.Run]
 }
 
