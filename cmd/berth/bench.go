@@ -19,6 +19,7 @@ type benchCmd struct {
 	C2D       benchC2DCmd       `cmd:"" name:"c2d" help:"How soon a message that a back-end sends over AMQP is with the device."`
 	Fairness  benchFairnessCmd  `cmd:"" help:"What one flooding device costs the others."`
 	Read      benchReadCmd      `cmd:"" help:"How fast stored messages are read as a stream."`
+	Events    benchEventsCmd    `cmd:"" help:"How fast messages are read through the Event Hubs-compatible endpoint, and how far behind."`
 	Takeover  benchTakeoverCmd  `cmd:"" help:"How soon a displaced connection is closed."`
 	Restart   benchRestartCmd   `cmd:"" help:"How soon a hub that was killed accepts a device again."`
 }

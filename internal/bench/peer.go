@@ -332,13 +332,20 @@ type inlet struct {
 
 // incoming asks for a link to receive on and gives it credit.
 func (p *peer) incoming(address string, filter amqpwire.Value, credit uint32) (*inlet, error) {
+	l, err := p.receiving(address, filter, credit)
+	if err == nil {
+		_, err = p.Write(p.allow(nil, l))
+	}
+	return l, err
+}
+
+// receiving asks for a link to receive on, which gets its credit by allow.
+func (p *peer) receiving(address string, filter amqpwire.Value, credit uint32) (*inlet, error) {
 	handle, err := p.attach(incoming(address, filter))
 	if err != nil {
 		return nil, fmt.Errorf("receive from %s: %w", address, err)
 	}
-	l := &inlet{handle: handle, size: credit}
-	_, err = p.Write(p.allow(nil, l))
-	return l, err
+	return &inlet{handle: handle, size: credit}, nil
 }
 
 // allow gives a link its full credit.

@@ -58,8 +58,7 @@ type publisher struct {
 
 	plan    Publish
 	begun   time.Time
-	flowing chan<- struct{} // nil, or closed when the window opens
-	enough  <-chan struct{} // nil, or closed to end the window early
+	cue     cue
 	watches []*watch
 
 	// owned by Run
@@ -79,12 +78,18 @@ type publisher struct {
 // Run connects every device, then publishes, and reports. Connections that fail
 // during the run are counted in the report; an error means that no run took place.
 func (p Publish) Run(ctx context.Context, t *Target) (*Report, error) {
-	return p.until(ctx, t, nil, nil)
+	return p.until(ctx, t, cue{})
 }
 
-// until is Run, but closes flowing when the window opens, and closes the window early when
-// enough is closed. Either may be nil.
-func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, enough <-chan struct{}) (*Report, error) {
+// cue ties a run to another beside it. Whatever is nil is left out.
+type cue struct {
+	open   func()          // called when the measured window opens
+	enough <-chan struct{} // closed to close the window early
+	total  *atomic.Uint64  // counts all that was acknowledged, also outside of the window
+}
+
+// until is Run with a cue.
+func (p Publish) until(ctx context.Context, t *Target, with cue) (*Report, error) {
 	if err := errors.Join(p.check(t.Protocol), t.check()); err != nil {
 		return nil, err
 	}
@@ -101,7 +106,7 @@ func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, 
 	if err != nil {
 		return nil, err
 	}
-	run := &publisher{plan: p, begun: time.Now(), flowing: flowing, enough: enough, watches: []*watch{server, own}}
+	run := &publisher{plan: p, begun: time.Now(), cue: with, watches: []*watch{server, own}}
 	if p.Warmup == 0 { // from the first message on
 		err = run.open()
 	}
@@ -143,7 +148,7 @@ func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, 
 // when its time is over, or every device has finished.
 func (run *publisher) clock(ctx context.Context, over <-chan struct{}) error {
 	if run.plan.Warmup > 0 {
-		if err := wait(ctx, over, run.enough, run.plan.Warmup); err != nil {
+		if err := wait(ctx, over, run.cue.enough, run.plan.Warmup); err != nil {
 			return err
 		}
 		if err := run.open(); err != nil {
@@ -154,7 +159,7 @@ func (run *publisher) clock(ctx context.Context, over <-chan struct{}) error {
 	if length == 0 {
 		length = MaxDuration
 	}
-	err := wait(ctx, over, run.enough, length)
+	err := wait(ctx, over, run.cue.enough, length)
 	run.measuring.Store(false)
 	run.length = time.Since(run.opened)
 	for _, w := range run.watches {
@@ -172,8 +177,8 @@ func (run *publisher) open() error {
 	}
 	run.opened = time.Now()
 	run.measuring.Store(true)
-	if run.flowing != nil {
-		close(run.flowing)
+	if run.cue.open != nil {
+		run.cue.open()
 	}
 	return nil
 }
@@ -388,6 +393,9 @@ func (s *sender) take() error {
 	}
 	if run.measuring.Load() {
 		run.acked.Add(uint64(acks))
+	}
+	if run.cue.total != nil {
+		run.cue.total.Add(uint64(acks))
 	}
 	s.have = copy(s.buf[:], s.buf[used:s.have])
 	return nil
