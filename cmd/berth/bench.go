@@ -20,6 +20,7 @@ type benchCmd struct {
 	Fairness  benchFairnessCmd  `cmd:"" help:"What one flooding device costs the others."`
 	Read      benchReadCmd      `cmd:"" help:"How fast stored messages are read as a stream."`
 	Events    benchEventsCmd    `cmd:"" help:"How fast messages are read through the Event Hubs-compatible endpoint, and how far behind."`
+	Multiplex benchMultiplexCmd `cmd:"" help:"What devices cost that share one AMQP connection."`
 	Takeover  benchTakeoverCmd  `cmd:"" help:"How soon a displaced connection is closed."`
 	Restart   benchRestartCmd   `cmd:"" help:"How soon a hub that was killed accepts a device again."`
 }

@@ -60,10 +60,14 @@ func (k *container) start(t *testing.T) *Target {
 		k.mu.Unlock()
 		k.wg.Wait()
 	})
-	return &Target{Address: ln.Addr().String(), Protocol: AMQP, Account: func(n int) (Account, error) {
-		id := string(rune('a' + n))
-		return Account{ClientID: id, Username: id, Password: []byte("secret"), Topic: "t/" + id}, nil
-	}}
+	return &Target{
+		Address: ln.Addr().String(), Protocol: AMQP,
+		Account: func(n int) (Account, error) {
+			id := string(rune('a' + n))
+			return Account{ClientID: id, Username: id, Password: []byte("secret"), Topic: "t/" + id, Filter: "f/" + id}, nil
+		},
+		Service: func() (Account, error) { return Account{ClientID: "service", Username: "service"}, nil },
+	}
 }
 
 // greetings is how a connection begins.
@@ -116,7 +120,8 @@ func (k *container) serve(c net.Conn) {
 			out = k.attach(got)
 		case amqpwire.Transfer:
 			came++
-			out = k.transfer(address, came, got.DeliveryID.V)
+			out = k.transfer(address, came, got)
+		case amqpwire.Flow:
 		default:
 			return
 		}
@@ -127,13 +132,16 @@ func (k *container) serve(c net.Conn) {
 }
 
 func (k *container) attach(a amqpwire.Attach) []byte {
-	a.Role = amqpwire.RoleReceiver
+	a.Role = !a.Role
 	if k.closed != nil {
-		a.Target = nil
+		a.Source, a.Target = nil, nil
 		out := amqpwire.AppendFrame(nil, 0, a)
 		return amqpwire.AppendFrame(out, 0, amqpwire.Detach{Handle: a.Handle, Closed: true, Error: k.closed})
 	}
 	out := amqpwire.AppendFrame(nil, 0, a)
+	if a.Role == amqpwire.RoleSender {
+		return out
+	}
 	return append(out, k.flow(a.Handle, 0)...)
 }
 
@@ -149,7 +157,8 @@ func (k *container) flow(handle, came uint32) []byte {
 	}.AppendFrame(nil, 0)
 }
 
-func (k *container) transfer(address string, came, id uint32) []byte {
+func (k *container) transfer(address string, came uint32, t amqpwire.Transfer) []byte {
+	id := t.DeliveryID.V
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.sent[address]++
@@ -164,5 +173,5 @@ func (k *container) transfer(address string, came, id uint32) []byte {
 	if k.twice {
 		out = append(out, out...)
 	}
-	return append(out, k.flow(0, came)...)
+	return append(out, k.flow(t.Handle, came)...)
 }

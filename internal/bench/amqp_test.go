@@ -176,3 +176,37 @@ func TestOtherRunsNeedTheirProtocol(t *testing.T) {
 		t.Error("a body that does not hold the numbers, and no end")
 	}
 }
+
+func TestMultiplexedDevicesAreAlive(t *testing.T) {
+	full := amqpwire.Rejected{Error: &amqpwire.Error{Condition: amqpwire.CondResourceLimitExceeded, Description: "full"}}
+	for name, test := range map[string]struct {
+		server *container
+		alive  int
+		failed uint64
+	}{
+		"all":        {server: &container{}, alive: 5},
+		"one by one": {server: &container{credit: 1}, alive: 5},
+		"none":       {server: &container{answer: func(uint32) amqpwire.State { return full }}, failed: 1},
+		"those before d": {server: &container{answer: func(id uint32) amqpwire.State {
+			if id >= firstTransfer+3 {
+				return full
+			}
+			return amqpwire.Accepted{}
+		}}, alive: 3, failed: 1},
+	} {
+		r, err := Multiplex{Devices: 5, Hold: time.Millisecond}.Run(t.Context(), test.server.start(t))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if r.Done != 5 || *r.Alive != test.alive || r.Failed != test.failed || r.Latency.Count != 5 {
+			t.Errorf("%s: got %+v, %d alive", name, r, *r.Alive)
+		}
+	}
+	closed := (&container{closed: &amqpwire.Error{Condition: amqpwire.CondUnauthorizedAccess}}).start(t)
+	if _, err := (Multiplex{Devices: 2}).Run(t.Context(), closed); err == nil || !strings.Contains(err.Error(), "attach t/a: the server sent amqp:detach:list: amqp:unauthorized-access") {
+		t.Errorf("refused: got %v", err)
+	}
+	if _, err := (Multiplex{Devices: 1000}).Run(t.Context(), closed); err == nil {
+		t.Error("more devices than a connection carries")
+	}
+}

@@ -131,13 +131,16 @@ func (r *Report) measure() string {
 		"register": "bulk request", "handshake": "dial to the server's close", "connect": "dial to CONNACK",
 		"publish": "send to PUBACK", "takeover": "old closed after new CONNACK", "fairness": "send to PUBACK at full speed",
 		"read": "whole stream", "restart": "start to first CONNACK", "c2d": "send to device", "events": "whole stream", "beside": "send to PUBACK",
-		"multiplex": "all links attached",
+		"multiplex": "attach of a device's links",
 	}[r.Run]
 }
 
 func (r *Report) usage(u *Usage) string {
 	s := fmt.Sprintf("%.2f µs CPU each, %.2f cores, %.1f MB resident", u.MicrosPerOp, u.Cores, float64(u.ResidentBytes)/1e6)
-	if r.Run == "connect" && r.Devices > 0 {
+	if r.Run == "multiplex" {
+		s += fmt.Sprintf(", grown by %.1f MB", float64(u.GrownBytes)/1e6)
+	}
+	if (r.Run == "connect" || r.Run == "multiplex") && r.Devices > 0 {
 		s += fmt.Sprintf(", grown by %.1f kB a device", float64(u.GrownBytes)/1e3/float64(r.Devices))
 	}
 	return s
