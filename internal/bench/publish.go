@@ -282,6 +282,7 @@ type sender struct {
 
 	next  time.Duration // when the next burst is due, since the run began
 	every time.Duration
+	beat  time.Time // when it last showed that it lives
 }
 
 // closed keeps the window full: send what it allows in one write, read what the server
@@ -322,13 +323,11 @@ func (s *sender) paced(n int) error {
 	run, w := s.run, s.window
 	s.every = time.Duration(float64(run.plan.Inflight*run.plan.Devices) / run.plan.Rate * float64(time.Second))
 	s.next = s.every * time.Duration(n) / time.Duration(run.plan.Devices)
-	heard, patience, stopping, beat := time.Now(), ackWait, false, time.Now()
+	heard, patience, stopping := time.Now(), ackWait, false
+	s.beat = heard
 	for {
-		if s.conn.peer != nil && time.Since(beat) > amqpBeat {
-			beat = time.Now()
-			if _, err := s.conn.Write(amqpwire.AppendEmpty(nil)); err != nil {
-				return err
-			}
+		if err := s.alive(); err != nil {
+			return err
 		}
 		if !stopping && run.stopping.Load() {
 			heard, patience, stopping = time.Now(), run.plan.Drain, true
@@ -353,6 +352,16 @@ func (s *sender) paced(n int) error {
 			return silence(err)
 		}
 	}
+}
+
+// alive shows over AMQP that the connection lives, however seldom its device sends.
+func (s *sender) alive() error {
+	if s.conn.peer == nil || time.Since(s.beat) < amqpBeat {
+		return nil
+	}
+	s.beat = time.Now()
+	_, err := s.conn.Write(amqpwire.AppendEmpty(nil))
+	return err
 }
 
 // bursts sends the bursts that are due, as far as the window allows, and gives when to look

@@ -82,6 +82,22 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	row(r.noun(), "%d in %.2f s, %.0f/s", r.Done, r.Seconds, r.PerSecond)
 	row(r.measure(), "%s", r.Latency)
+	r.more(row)
+	if r.Server != nil {
+		row("server", "%s", r.usage(r.Server))
+	}
+	if r.Client != nil {
+		row("load generator", "%s", r.usage(r.Client))
+	}
+	row("failed", "%d", r.Failed)
+	for _, f := range r.Failures {
+		row("", "%s", f)
+	}
+	return tw.Flush()
+}
+
+// more writes what only some kinds of run measure.
+func (r *Report) more(row func(name, format string, args ...any)) {
 	if r.Connect != nil {
 		row("connect", "%s", *r.Connect)
 	}
@@ -103,17 +119,6 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Following != nil {
 		r.Following.rows(row)
 	}
-	if r.Server != nil {
-		row("server", "%s", r.usage(r.Server))
-	}
-	if r.Client != nil {
-		row("load generator", "%s", r.usage(r.Client))
-	}
-	row("failed", "%d", r.Failed)
-	for _, f := range r.Failures {
-		row("", "%s", f)
-	}
-	return tw.Flush()
 }
 
 func (r *Report) noun() string {
