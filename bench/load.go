@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // report is what "berth bench --json" prints, as far as it is compared.
@@ -21,7 +22,16 @@ type report struct {
 	LeftOpen  uint64   `json:"leftOpen"`
 	Latency   latency  `json:"latency"`
 	Kernel    *latency `json:"kernel"`
-	Fairness  *struct {
+	Settled   *latency `json:"settled"`
+	Alive     int      `json:"alive"`
+	Following *struct {
+		PerSecond  float64 `json:"deliveredPerSecond"`
+		Lag        latency `json:"lag"`
+		LagSeconds float64 `json:"lagSeconds"`
+		Alone      float64 `json:"alonePerSecond"`
+		Ratio      float64 `json:"ratio"`
+	} `json:"following"`
+	Fairness *struct {
 		Rate     float64 `json:"rate"`
 		Calm     latency `json:"calm"`
 		Flooded  latency `json:"flooded"`
@@ -55,9 +65,29 @@ type load struct {
 
 // result is what one load measured: for every server, one report a round.
 type result struct {
-	load   load
-	names  []string
-	rounds map[string][]report
+	load     load
+	names    []string
+	rounds   map[string][]report
+	failures []failure
+}
+
+// failure is a run that failed, or a server that did not start. A peer's is told beside its
+// figures; one of Berth's is this command's own.
+type failure struct {
+	server string
+	hub    bool
+	round  int // from 1; 0: before the first
+	text   string
+}
+
+// fail notes a failure, and shows what the server said.
+func (r *result) fail(s *server, round int, err error) {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	fmt.Fprintf(os.Stderr, "bench:   %-16s %s\n", s.name, text)
+	if said := s.said.String(); said != "" {
+		fmt.Fprintf(os.Stderr, "%s said at last:\n%s\n", s.name, said)
+	}
+	r.failures = append(r.failures, failure{s.name, s.hub, round, text})
 }
 
 // loads are what is measured, in order.
@@ -98,76 +128,129 @@ func (r *rig) loads() []load {
 			args: []string{"read", "--devices", "100", "--messages", "1000"}, reach: nothing,
 		},
 		{
+			key: "amqp-publish", name: "AMQP publish, 256 B, 100 devices × 16 in flight", on: []starter{startBerth, startMQTT},
+			args: append(publish(100, 16), "--amqp"), other: map[string][]string{mqttName: publish(100, 16)}, reach: reachAMQP,
+		},
+		{
+			key: "c2d", name: "cloud-to-device over AMQP, one message on its way", on: []starter{startBerth},
+			args: []string{"c2d", "--duration", window}, reach: reachC2D,
+		},
+		{
+			key: "events", name: "reading through the Event Hubs-compatible endpoint, 1 group", on: []starter{startBerth},
+			args: []string{"events", "--messages", "2000"}, reach: reachEvents,
+		},
+		{
+			key: "events8", name: "reading through the Event Hubs-compatible endpoint, 8 groups", on: []starter{startBerth},
+			args: []string{"events", "--messages", "2000", "--groups", "8"}, reach: reachEvents,
+		},
+		{
+			key: "lag", name: "8 groups beside 50,000 messages a second", on: []starter{startBerth},
+			args: []string{"events", "--beside", "--rate", "50000", "--groups", "8", "--duration", window}, reach: reachLag,
+		},
+		{
+			key: "beside", name: "QoS 1 publish, 256 B, 100 devices × 16 in flight, beside 8 groups", on: []starter{startBerth},
+			args: []string{"events", "--beside", "--groups", "8", "--duration", window}, reach: reachBeside,
+		},
+		{
+			key: "multiplex", name: "999 devices on one AMQP connection", on: []starter{startBerth}, once: true,
+			args: []string{"multiplex", "--devices", "999"}, reach: reachMultiplex,
+		},
+		{
 			key: "diagnosis", name: "QoS 1 publish with diagnosis on and off", on: []starter{startBerth, startQuiet},
 			args: publish(100, 16), reach: reachDiagnosis,
 		},
 	}
 }
 
-// measure runs a load on its servers in turn.
+// measure runs a load on its servers in turn. What fails is noted, and the rest goes on; an
+// error is of this command or an interruption.
 func (r *rig) measure(ctx context.Context, l load) (res *result, err error) {
 	place := filepath.Join(r.dir, l.key)
 	if err := os.Mkdir(place, 0o750); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(place)) }()
-	var servers []*server
-	stopAll := func() {
+	res = &result{load: l, rounds: map[string][]report{}}
+	servers := r.start(ctx, res, place)
+	defer func() {
 		for _, s := range servers {
 			s.stop()
 		}
-	}
-	defer func() { stopAll() }()
-	for _, start := range l.on {
-		s, err := start(ctx, place)
-		if err != nil {
-			return nil, err
-		}
-		servers = append(servers, s)
-	}
-	servers = r.chosen(servers)
-	res = &result{load: l, rounds: map[string][]report{}}
-	for _, s := range servers {
-		res.names = append(res.names, s.name)
-		if l.half {
-			peak, err := r.once(ctx, l, s, false)
-			if err != nil {
-				return nil, err
-			}
-			s.args = append(s.args, "--rate", strconv.FormatFloat(peak.PerSecond/2, 'f', 1, 64))
-		}
-	}
+	}()
 	rounds := r.rounds
 	if l.once {
 		rounds = 1
 	}
 	for round := range rounds {
 		for _, s := range servers {
-			rep, err := r.once(ctx, l, s, round == rounds-1)
-			if err != nil {
+			if err := r.round(ctx, res, s, round+1, rounds); err != nil {
 				return nil, err
 			}
-			res.rounds[s.name] = append(res.rounds[s.name], rep)
 		}
 	}
 	return res, nil
 }
 
-// chosen stops the servers that do not take part.
-func (r *rig) chosen(servers []*server) []*server {
+// start starts the servers that take part.
+func (r *rig) start(ctx context.Context, res *result, place string) []*server {
 	var in []*server
-	for _, s := range servers {
-		if s.hub || wants(r.peers, s.name) {
-			in = append(in, s)
-		} else {
+	for _, start := range res.load.on {
+		s, err := start(ctx, place)
+		switch {
+		case !s.hub && !wants(r.peers, s.name):
 			s.stop()
+			continue
+		case err != nil:
+			s.stop()
+			res.names = append(res.names, s.name)
+			res.fail(s, 0, err)
+			if s.hub {
+				return in // the others show its certificate
+			}
+			continue
 		}
+		res.names = append(res.names, s.name)
+		in = append(in, s)
 	}
 	return in
 }
 
-// once runs a load once on one server; the last run of a hub is the one that is profiled.
-func (r *rig) once(ctx context.Context, l load, s *server, last bool) (report, error) {
+// round is one run on one server, and before the first the run that finds the peak, where
+// the load is to be half of it.
+func (r *rig) round(ctx context.Context, res *result, s *server, round, rounds int) error {
+	if s.out {
+		return nil
+	}
+	if res.load.half && round == 1 {
+		peak, _, err := r.once(ctx, res.load, s, false)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			res.fail(s, 0, err)
+		}
+		if peak.PerSecond == 0 {
+			s.out = true
+			return nil
+		}
+		s.args = append(s.args, "--rate", strconv.FormatFloat(peak.PerSecond/2, 'f', 1, 64))
+	}
+	rep, measured, err := r.once(ctx, res.load, s, round == rounds)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if measured {
+		res.rounds[s.name] = append(res.rounds[s.name], rep)
+	}
+	if err != nil {
+		res.fail(s, round, err)
+	}
+	return nil
+}
+
+// once runs a load once on one server; the last run of a hub is the one that is profiled. A
+// run may have failed and measured all the same: its report counts what failed.
+func (r *rig) once(ctx context.Context, l load, s *server, last bool) (rep report, measured bool, err error) {
 	args := l.args
 	if other, ok := l.other[s.name]; ok {
 		args = other
@@ -175,23 +258,24 @@ func (r *rig) once(ctx context.Context, l load, s *server, last bool) (report, e
 	args = append(append([]string{"bench"}, args...), s.args...)
 	args = append(args, "--json", "--server-pid", strconv.Itoa(s.cmd.Process.Pid))
 	cmd := exec.CommandContext(ctx, "bin/berth", args...) //nolint:gosec // our own binary
-	cmd.Stderr = os.Stderr
 	var profiled func() error
 	if r.profiles != "" && last && s.name == hubName {
 		profiled = s.profile(ctx, filepath.Join(r.profiles, l.key), r.seconds)
 	}
 	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = errors.New(strings.TrimPrefix(strings.TrimSpace(string(exit.Stderr)), "berth: "))
+	}
 	if profiled != nil {
 		err = errors.Join(err, profiled())
 	}
-	if err != nil {
-		return report{}, fmt.Errorf("%s: %w", s.name, err)
+	if len(out) > 0 {
+		broken := json.Unmarshal(out, &rep)
+		measured, err = broken == nil, errors.Join(err, broken)
 	}
-	var rep report
-	if err := json.Unmarshal(out, &rep); err != nil {
-		return rep, fmt.Errorf("%s: %w", s.name, err)
+	if measured {
+		fmt.Fprintf(os.Stderr, "bench:   %-16s %10.0f/s %9.2f µs CPU  p99 %.2f ms  failed %d\n",
+			s.name, rep.PerSecond, rep.Server.MicrosPerOp, rep.Latency.P99/1e3, rep.Failed)
 	}
-	fmt.Fprintf(os.Stderr, "bench:   %-16s %10.0f/s %9.2f µs CPU  p99 %.2f ms  failed %d\n",
-		s.name, rep.PerSecond, rep.Server.MicrosPerOp, rep.Latency.P99/1e3, rep.Failed)
-	return rep, nil
+	return rep, measured, err
 }

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -30,7 +31,7 @@ func main() {
 	flag.IntVar(&r.seconds, "seconds", 8, "length of one measured window")
 	flag.IntVar(&r.devices, "idle", 10_000, "devices that are held idle")
 	flag.StringVar(&r.profiles, "profiles", "", "folder for CPU and heap profiles of the hub under each load")
-	only := flag.String("only", "", "regular expression: the loads to run (publish16, publish1, connect, idle, takeover, fairness, read, diagnosis)")
+	only := flag.String("only", "", "regular expression: the loads to run (publish16, publish1, connect, idle, takeover, fairness, read, amqp-publish, c2d, events, events8, lag, beside, multiplex, diagnosis)")
 	peers := flag.String("servers", "", "regular expression: the servers to run besides berth (mosquitto, mochi, handshake)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -63,7 +64,8 @@ func wants(pattern *regexp.Regexp, name string) bool {
 	return pattern == nil || pattern.MatchString(name)
 }
 
-// run measures every load and prints the tables.
+// run measures every load and prints the tables. That Berth failed in one is an error, told
+// behind them; that a peer did is in the tables.
 func (r *rig) run(ctx context.Context) (err error) {
 	if r.dir, err = os.MkdirTemp("", "berth-bench-*"); err != nil {
 		return err
@@ -90,5 +92,15 @@ func (r *rig) run(ctx context.Context) (err error) {
 		}
 		done = append(done, res)
 	}
-	return r.print(ctx, os.Stdout, done)
+	if err := r.print(ctx, os.Stdout, done); err != nil {
+		return err
+	}
+	for _, res := range done {
+		for _, f := range res.failures {
+			if f.hub {
+				err = errors.Join(err, fmt.Errorf("%s: %s failed: %s", res.load.name, f.server, f.text))
+			}
+		}
+	}
+	return err
 }

@@ -45,6 +45,9 @@ func (r *result) ratio(of, to string, figure func(*report) float64) float64 {
 
 func (r *result) has(name string) bool { return len(r.rounds[name]) > 0 }
 
+// unmeasured stands where the hub failed before anything was measured.
+const unmeasured = "nothing measured"
+
 // The figures of a report.
 func rate(r *report) float64  { return r.PerSecond }
 func cpu(r *report) float64   { return r.Server.MicrosPerOp }
@@ -52,6 +55,18 @@ func p50(r *report) float64   { return r.Latency.P50 / 1e3 }
 func p99(r *report) float64   { return r.Latency.P99 / 1e3 }
 func left(r *report) float64  { return float64(r.LeftOpen) }
 func raise(r *report) float64 { return r.Fairness.P99Ratio }
+func alive(r *report) float64 { return float64(r.Alive) }
+
+// The figures of readers beside devices.
+func behind(r *report) float64  { return r.Following.LagSeconds }
+func slowed(r *report) float64  { return r.Following.Ratio }
+func alone(r *report) float64   { return r.Following.Alone }
+func read(r *report) float64    { return r.Following.PerSecond }
+func lag99(r *report) float64   { return r.Following.Lag.P99 / 1e3 }
+func settled(r *report) float64 { return r.Settled.P50 / 1e3 }
+
+// total is the resident memory gained, in MB.
+func total(r *report) float64 { return r.Server.GrownBytes / 1e6 }
 
 // grown is the resident memory gained for each device, in kB.
 func grown(r *report) float64 { return r.Server.GrownBytes / 1e3 / float64(max(r.Devices, 1)) }
@@ -69,14 +84,29 @@ func (r *result) times(least float64, peer, whose string) []target {
 	if !r.has(peer) {
 		return nil
 	}
+	if !r.has(hubName) {
+		return []target{{wanted: fmt.Sprintf("≥ %.2g × %s", least, whose), measured: unmeasured}}
+	}
 	got := r.ratio(hubName, peer, rate)
 	return []target{{fmt.Sprintf("≥ %.2g × %s", least, whose), fmt.Sprintf("%.2f ×", got), got >= least}}
 }
 
 // most is the target that a figure of the hub is at most so much.
 func (r *result) most(format string, most float64, figure func(*report) float64) []target {
+	if !r.has(hubName) {
+		return []target{{wanted: "≤ " + fmt.Sprintf(format, most), measured: unmeasured}}
+	}
 	got := r.of(hubName, figure)
 	return []target{{"≤ " + fmt.Sprintf(format, most), fmt.Sprintf(format, got), got <= most}}
+}
+
+// least is the target that a figure of the hub is at least so much.
+func (r *result) least(format string, least float64, figure func(*report) float64) []target {
+	if !r.has(hubName) {
+		return []target{{wanted: "≥ " + fmt.Sprintf(format, least), measured: unmeasured}}
+	}
+	got := r.of(hubName, figure)
+	return []target{{"≥ " + fmt.Sprintf(format, least), fmt.Sprintf(format, got), got >= least}}
 }
 
 func reachPublish16(r *result) []target {
@@ -100,4 +130,16 @@ func reachFairness(r *result) []target { return r.most("%.2f × p99", 2, raise) 
 // nothing is wanted of a load that is measured for its own sake.
 func nothing(*result) []target { return nil }
 
-func reachDiagnosis(r *result) []target { return r.times(0.98, "diagnosis off", "off") }
+func reachDiagnosis(r *result) []target { return r.times(0.98, quietName, "off") }
+
+func reachAMQP(r *result) []target { return r.times(0.8, mqttName, "its own MQTT") }
+
+func reachC2D(r *result) []target { return r.most("%.2f ms p50 to the device", 2, p50) }
+
+func reachEvents(r *result) []target { return r.most("%.2f µs server CPU an event", 1.5, cpu) }
+
+func reachLag(r *result) []target { return r.most("%.2f s behind", 1, behind) }
+
+func reachBeside(r *result) []target { return r.least("%.2f × without readers", 0.5, slowed) }
+
+func reachMultiplex(r *result) []target { return r.most("%.1f MB", 25, total) }

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,7 +27,7 @@ const (
 const hubName = "berth"
 
 // starter starts one server in a folder; the hub's is started first, because the others
-// show its certificate.
+// show its certificate. With an error it gives the server all the same, for its name.
 type starter func(ctx context.Context, dir string) (*server, error)
 
 // server is one server under load.
@@ -35,11 +37,38 @@ type server struct {
 	cmd  *exec.Cmd
 	args []string // of berth bench, to reach it
 	ops  string   // address of a hub's port for operators
+	said tail     // its standard error
+	out  bool     // it takes part no more
+}
+
+// tail keeps the end of what is written to it. Any goroutine may use it.
+type tail struct {
+	mu   sync.Mutex
+	last []byte
+}
+
+// tailBytes is how much a tail keeps.
+const tailBytes = 2048
+
+// Write keeps the end of b.
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = append(t.last, b...)
+	t.last = t.last[max(0, len(t.last)-tailBytes):]
+	return len(b), nil
+}
+
+// String gives what is kept.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.last))
 }
 
 // stop ends the server and waits for it. Stopping it twice is harmless.
 func (s *server) stop() {
-	if s.cmd.ProcessState != nil {
+	if s.cmd == nil || s.cmd.Process == nil || s.cmd.ProcessState != nil {
 		return
 	}
 	_ = s.cmd.Process.Signal(os.Interrupt) // if it is gone already, Wait says so
@@ -53,13 +82,24 @@ func startBerth(ctx context.Context, dir string) (*server, error) {
 	return startHub(ctx, hubName, filepath.Join(dir, "berth"), "")
 }
 
+// quietName is a hub that explains no conflicts.
+const quietName = "diagnosis off"
+
 // startQuiet starts a hub that explains no conflicts.
 func startQuiet(ctx context.Context, dir string) (*server, error) {
 	config := filepath.Join(dir, "quiet.toml")
 	if err := os.WriteFile(config, []byte("[diagnosis]\nenabled = false\n"), 0o600); err != nil {
-		return nil, err
+		return &server{name: quietName, hub: true}, err
 	}
-	return startHub(ctx, "diagnosis off", filepath.Join(dir, "quiet"), config)
+	return startHub(ctx, quietName, filepath.Join(dir, "quiet"), config)
+}
+
+// mqttName is a second hub, of which one load is told apart from the first one's.
+const mqttName = "berth, over MQTT"
+
+// startMQTT starts a second hub that a load is run on over MQTT.
+func startMQTT(ctx context.Context, dir string) (*server, error) {
+	return startHub(ctx, mqttName, filepath.Join(dir, "mqtt"), "")
 }
 
 func startHub(ctx context.Context, name, data, config string) (*server, error) {
@@ -68,11 +108,11 @@ func startHub(ctx context.Context, name, data, config string) (*server, error) {
 		args = append(args, "--config", config)
 	}
 	cmd := exec.CommandContext(ctx, "bin/berth", args...) //nolint:gosec // our own binary
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start berth (make build makes it): %w", err)
-	}
 	s := &server{name: name, hub: true, cmd: cmd, args: []string{"--data", data}}
+	cmd.Stderr = &s.said
+	if err := cmd.Start(); err != nil {
+		return s, fmt.Errorf("start berth (make build makes it): %w", err)
+	}
 	var run struct {
 		OpsPort int `json:"opsPort"`
 	}
@@ -85,7 +125,7 @@ func startHub(ctx context.Context, name, data, config string) (*server, error) {
 	})
 	if err != nil {
 		s.stop()
-		return nil, fmt.Errorf("berth did not start: %w", err)
+		return s, fmt.Errorf("berth did not start: %w", err)
 	}
 	s.ops = net.JoinHostPort("127.0.0.1", strconv.Itoa(run.OpsPort))
 	return s, nil
@@ -128,22 +168,20 @@ func startGo(ctx context.Context, name, dir string) (*server, error) {
 
 // startPeer starts a server that is no hub and waits until it listens.
 func startPeer(ctx context.Context, name, dir string, command func(port int) (*exec.Cmd, error)) (*server, error) {
+	s := &server{name: name}
 	port, err := freePort(ctx)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	cmd, err := command(port)
-	if err != nil {
-		return nil, err
+	if s.cmd, err = command(port); err != nil {
+		return s, err
 	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s (make bench installs it): %w", name, err)
+	s.cmd.Stderr = &s.said
+	if err := s.cmd.Start(); err != nil {
+		return s, fmt.Errorf("start %s (make bench installs it): %w", name, err)
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	s := &server{name: name, cmd: cmd, args: []string{
-		"--target", address, "--tls-ca", filepath.Join(pki(dir), "ca.pem"), "--server-name", "localhost",
-	}}
+	s.args = []string{"--target", address, "--tls-ca", filepath.Join(pki(dir), "ca.pem"), "--server-name", "localhost"}
 	err = until(ctx, func() error {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err != nil {
@@ -153,7 +191,7 @@ func startPeer(ctx context.Context, name, dir string, command func(port int) (*e
 	})
 	if err != nil {
 		s.stop()
-		return nil, fmt.Errorf("%s did not start: %w", name, err)
+		return s, fmt.Errorf("%s did not start: %w", name, err)
 	}
 	return s, nil
 }

@@ -69,6 +69,29 @@ func (r *result) columns() []column {
 				return r.Kernel.P99 / 1e3
 			}},
 			column{"left open", "%.0f", left}, failed)
+	case "c2d":
+		return append(usual, column{"p50 ms to settled", "%.2f", settled}, failed)
+	case "events", "events8":
+		return []column{{"events per second", "%.0f", rate}, {"server CPU µs an event", "%.2f", cpu}, failed}
+	case "lag":
+		return []column{
+			{"acked per second", "%.0f", rate},
+			{"read per second", "%.0f", read},
+			{"p99 lag ms", "%.2f", lag99},
+			{"largest lag s", "%.3f", behind},
+			failed,
+		}
+	case "beside":
+		return []column{
+			{"acked per second", "%.0f", rate},
+			{"without readers", "%.0f", alone},
+			{"beside / without", "%.2f ×", slowed},
+			{"read per second", "%.0f", read},
+			{"largest lag s", "%.3f", behind},
+			failed,
+		}
+	case "multiplex":
+		return []column{{"MB grown", "%.1f", total}, {"kB a device", "%.1f", grown}, {"server CPU µs a device", "%.0f", cpu}, {"alive", "%.0f", alive}, failed}
 	case "fairness":
 		return []column{
 			{"peak", "%.0f", rate},
@@ -94,6 +117,10 @@ func (r *result) figures(b *strings.Builder) {
 	b.WriteString(" rate, berth / it | CPU, berth / it |\n|---|" + strings.Repeat("---|", len(columns)+2) + "\n")
 	for _, name := range r.names {
 		b.WriteString("| " + name + " |")
+		if !r.has(name) {
+			b.WriteString(" " + unmeasured + " |" + strings.Repeat(" |", len(columns)+1) + "\n")
+			continue
+		}
 		for _, c := range columns {
 			b.WriteString(" " + fmt.Sprintf(c.format, r.of(name, c.figure)) + " |")
 		}
@@ -102,6 +129,16 @@ func (r *result) figures(b *strings.Builder) {
 			continue
 		}
 		fmt.Fprintf(b, " %.2f × | %.2f × |\n", r.ratio(hubName, name, rate), r.ratio(hubName, name, cpu))
+	}
+	for i, f := range r.failures {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		when := "before the first round"
+		if f.round > 0 {
+			when = fmt.Sprintf("round %d", f.round)
+		}
+		fmt.Fprintf(b, "- failed: %s, %s: %s\n", f.server, when, f.text)
 	}
 	if ciphers := r.ciphers(); ciphers != "" {
 		b.WriteString("\n" + ciphers + "\n")
@@ -112,6 +149,9 @@ func (r *result) figures(b *strings.Builder) {
 func (r *result) ciphers() string {
 	var said []string
 	for _, name := range r.names {
+		if !r.has(name) {
+			continue
+		}
 		if c := r.rounds[name][0].Cipher; c != "" {
 			said = append(said, name+": "+c)
 		}

@@ -15,9 +15,12 @@ type benchCmd struct {
 	Register  benchRegisterCmd  `cmd:"" help:"How fast identities are registered."`
 	Handshake benchHandshakeCmd `cmd:"" help:"How fast a bare TLS server shakes hands: the bound of connects."`
 	Connect   benchConnectCmd   `cmd:"" help:"How fast devices connect, and what an idle one costs."`
-	Publish   benchPublishCmd   `cmd:"" help:"How many QoS 1 messages are acknowledged, and how soon."`
+	Publish   benchPublishCmd   `cmd:"" help:"How many messages are acknowledged, and how soon: QoS 1, or over AMQP."`
+	C2D       benchC2DCmd       `cmd:"" name:"c2d" help:"How soon a message that a back-end sends over AMQP is with the device."`
 	Fairness  benchFairnessCmd  `cmd:"" help:"What one flooding device costs the others."`
 	Read      benchReadCmd      `cmd:"" help:"How fast stored messages are read as a stream."`
+	Events    benchEventsCmd    `cmd:"" help:"How fast messages are read through the Event Hubs-compatible endpoint, and how far behind."`
+	Multiplex benchMultiplexCmd `cmd:"" help:"What devices cost that share one AMQP connection."`
 	Takeover  benchTakeoverCmd  `cmd:"" help:"How soon a displaced connection is closed."`
 	Restart   benchRestartCmd   `cmd:"" help:"How soon a hub that was killed accepts a device again."`
 }
@@ -83,6 +86,7 @@ func (c *benchHandshakeCmd) Run(ctx context.Context, con *console) error {
 type benchPublishCmd struct {
 	loadFlags
 
+	AMQP     bool          `name:"amqp" help:"Over AMQP 1.0 instead of MQTT: each device with a connection, a session and a link of its own."`
 	Inflight int           `default:"16" help:"Messages unacknowledged on each connection."`
 	Size     int           `default:"256" help:"Bytes of body."`
 	Warmup   time.Duration `default:"2s" help:"Load before the measured window."`
@@ -93,7 +97,11 @@ type benchPublishCmd struct {
 
 // Run measures publishing.
 func (c *benchPublishCmd) Run(ctx context.Context, con *console) error {
-	return c.measure(ctx, con, bench.Publish{
+	open := c.open
+	if c.AMQP {
+		open = c.openAMQP
+	}
+	return c.measureAt(ctx, con, open, bench.Publish{
 		Devices: c.Devices, Rate: c.Rate, Inflight: c.Inflight, Size: c.Size, Warmup: c.Warmup, Duration: c.Duration, Messages: c.Messages, Workers: c.workers(manyWorkers),
 	}.Run)
 }
@@ -133,9 +141,16 @@ func (c *benchFairnessCmd) Run(ctx context.Context, con *console) error {
 	return c.measure(ctx, con, plan.Run)
 }
 
-// measure prepares the load, runs it, shows the report and cleans up.
+// measure prepares the load over MQTT, runs it, shows the report and cleans up.
 func (c *loadFlags) measure(ctx context.Context, con *console, run func(context.Context, *bench.Target) (*bench.Report, error)) error {
-	target, fleet, err := c.open()
+	return c.measureAt(ctx, con, c.open, run)
+}
+
+// measureAt is measure at what open gives.
+func (c *loadFlags) measureAt(
+	ctx context.Context, con *console, open func() (*bench.Target, *fleet, error), run func(context.Context, *bench.Target) (*bench.Report, error),
+) error {
+	target, fleet, err := open()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,7 @@ const (
 type fleetFlags struct {
 	Prefix  string `default:"bench-" help:"What device ids begin with; a number follows."`
 	Devices int    `default:"100" help:"How many devices."`
-	Workers int    `placeholder:"N" help:"How many connects, or requests, at once (32; takeover 4, because waiting for a processor would be measured too)."`
+	Workers int    `placeholder:"N" help:"How many connects, or requests, at once (32; takeover 4 and c2d 1, because waiting for a processor would be measured too)."`
 	PID     int    `name:"server-pid" placeholder:"PID" help:"Process of the server on this machine, to measure its processor time and memory (Linux)."`
 	Keep    bool   `help:"Leave the registered devices in the hub."`
 	Known   bool   `help:"The devices are in the hub, kept by an earlier run with the same prefix: none is made, none removed."`
@@ -62,6 +63,21 @@ func (f *fleet) account(n int) (bench.Account, error) {
 		Topic:    "devices/" + id + "/messages/events/",
 		Filter:   "devices/" + id + "/messages/devicebound/#",
 	}, nil
+}
+
+// amqpAccount is the nth device as it logs in over AMQP.
+func (f *fleet) amqpAccount(n int) (bench.Account, error) {
+	a, err := f.account(n)
+	a.Username = a.ClientID + "@sas." + iot.NewHosts(f.hub.HostName()).Hub()
+	device := "/devices/" + url.PathEscape(a.ClientID)
+	a.Topic, a.Filter = device+"/messages/events", device+"/messages/devicebound"
+	return a, err
+}
+
+// service is the back-end, which may do what the policy may.
+func (f *fleet) service() (bench.Account, error) {
+	user, token := f.hub.PlainLogin(fleetToken)
+	return bench.Account{ClientID: f.Prefix + "service", Username: user, Password: token, Topic: "/messages/devicebound"}, nil
 }
 
 func (f *fleet) key(id string) []byte { return f.hub.Derive("berth bench " + id) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -20,6 +21,7 @@ type loadFlags struct {
 	fleetFlags
 
 	MQTTAddress string       `name:"mqtt-address" placeholder:"HOST:PORT" help:"Where the hub takes MQTT, if it is not known: the port is in the data folder, else 8883."`
+	AMQPAddress string       `name:"amqp-address" placeholder:"HOST:PORT" help:"Where the hub takes AMQP, if it is not known: the port is in the data folder, else 5671."`
 	Source      []netip.Addr `placeholder:"ADDR" help:"Local addresses to connect from, in turn, for more than 28,000 connections (127.0.0.2,127.0.0.3)."`
 
 	Target     string `placeholder:"HOST:PORT" help:"Any MQTT 3.1.1 server instead of a hub; nothing is registered."`
@@ -49,6 +51,20 @@ func (c *loadFlags) open() (*bench.Target, *fleet, error) {
 		address = c.MQTTAddress
 	}
 	return &bench.Target{Address: address, TLS: hub.TLS(), Sources: c.Source, Account: f.account, PID: c.PID}, f, nil
+}
+
+// openAMQP is open over AMQP, which a hub alone speaks.
+func (c *loadFlags) openAMQP() (*bench.Target, *fleet, error) {
+	if c.Target != "" {
+		return nil, nil, usageError("over AMQP the load goes to a hub, not to --target")
+	}
+	target, fleet, err := c.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	target.Address = cmp.Or(c.AMQPAddress, fleet.hub.AMQPAddress())
+	target.Protocol, target.Account, target.Service = bench.AMQP, fleet.amqpAccount, fleet.service
+	return target, fleet, nil
 }
 
 // foreign gives a target that is any MQTT server.

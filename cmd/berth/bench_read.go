@@ -33,14 +33,8 @@ func (c *benchReadCmd) Run(ctx context.Context, con *console) error {
 	}
 	return c.measure(ctx, con, func(ctx context.Context, t *bench.Target) (*bench.Report, error) {
 		begun := time.Now()
-		filled, err := bench.Publish{
-			Devices: c.Devices, Inflight: fillInflight, Size: c.Size, Messages: c.Messages, Workers: c.workers(manyWorkers),
-		}.Run(ctx, t)
-		if err != nil {
+		if err := c.fill(ctx, t, c.Size, c.Messages); err != nil {
 			return nil, err
-		}
-		if filled.Failed > 0 {
-			return nil, fmt.Errorf("%d devices could not send what is to be read: %s", filled.Failed, filled.Failures[0])
 		}
 		query := client.EventQuery{FromTime: begun, NoFollow: true}
 		return bench.Read{
@@ -50,4 +44,15 @@ func (c *benchReadCmd) Run(ctx context.Context, con *console) error {
 			},
 		}.Run(ctx)
 	})
+}
+
+// fill has every device send so many messages.
+func (c *loadFlags) fill(ctx context.Context, t *bench.Target, size int, messages uint64) error {
+	filled, err := bench.Publish{
+		Devices: c.Devices, Inflight: fillInflight, Size: size, Messages: messages, Workers: c.workers(manyWorkers),
+	}.Run(ctx, t)
+	if err == nil && filled.Failed > 0 {
+		err = fmt.Errorf("%d devices could not send what is to be read: %s", filled.Failed, filled.Failures[0])
+	}
+	return err
 }

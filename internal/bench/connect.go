@@ -40,7 +40,7 @@ func (c Connect) check() error {
 
 // Run connects and reports; an error means that no run took place.
 func (c Connect) Run(ctx context.Context, t *Target) (*Report, error) {
-	if err := errors.Join(c.check(), t.check()); err != nil {
+	if err := errors.Join(c.check(), t.check(), t.only(MQTT)); err != nil {
 		return nil, err
 	}
 	server, err := newWatch(t.PID)

@@ -81,7 +81,7 @@ func (f Fair) beside(ctx context.Context, t *Target, plan Publish) (flooded, flo
 	flowing, enough, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		flood, stormErr = storm.until(ctx, t, flowing, enough)
+		flood, stormErr = storm.until(ctx, t, cue{open: func() { close(flowing) }, enough: enough})
 	}()
 	select {
 	case <-flowing:

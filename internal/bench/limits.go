@@ -28,6 +28,23 @@ const (
 	maxRate    = 10_000_000            // operations a second that a run may be paced at
 )
 
+// The bounds of AMQP, which the hub's own are below or equal to.
+const (
+	MaxAMQPInflight = 1000 // messages unacknowledged on one connection: the credit that a device gets
+
+	MaxShared = 999 // devices on one connection (Azure's limit)
+
+	maxAMQPSize   = 60 * 1024        // bytes of body: a message is one frame
+	frameAround   = 1024             // bytes written around a body, at most
+	peerFrame     = 64 * 1024        // the largest frame that is taken, in bytes
+	peerBuffer    = 256 * 1024       // one read's buffer
+	peerWindow    = 1 << 30          // transfer frames that may come ahead in a session
+	attachAtOnce  = 64               // devices of a shared connection that attach, or messages in flight on it, at once
+	readerCredit  = 1000             // events that a partition may have on their way to a reader
+	maxPartitions = 32               // of a hub
+	amqpBeat      = 30 * time.Second // how often a quiet connection shows that it lives
+)
+
 // maxModules is how many modules a device has at most.
 const maxModules = 50
 

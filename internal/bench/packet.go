@@ -18,14 +18,19 @@ type packets struct {
 	batch  int // packets in buf
 }
 
+// text is a body of size bytes, the same in every run.
+func text(size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte('a' + i*7%26)
+	}
+	return b
+}
+
 // newPackets makes as many packets of size bytes of body as one write may carry, at
 // most inflight.
 func newPackets(topic string, size, inflight int) *packets {
-	payload := make([]byte, size)
-	for i := range payload {
-		payload[i] = byte('a' + i*7%26) // text, the same in every run
-	}
-	one := mqttwire.Publish{Topic: []byte(topic), QoS: 1, ID: 1, Payload: payload}.Append(nil)
+	one := mqttwire.Publish{Topic: []byte(topic), QoS: 1, ID: 1, Payload: text(size)}.Append(nil)
 	p := &packets{length: len(one), at: len(one) - size - 2}
 	p.batch = min(inflight, max(1, batchBytes/len(one)))
 	for range p.batch {

@@ -9,10 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/berth-iot/berth/internal/amqpwire"
 )
 
-// Publish is a closed-loop run: every device keeps Inflight QoS 1 messages, or up to
-// a quarter fewer, unacknowledged until the time or its messages are over. With a Rate it
+// Publish is a closed-loop run: every device keeps Inflight QoS 1 messages, over AMQP
+// unsettled transfers, or up to a quarter fewer, unacknowledged until the time or its
+// messages are over. With a Rate it
 // is paced instead: every device sends Inflight messages at once whenever they are due,
 // whatever became of those before, and latencies count from then.
 type Publish struct {
@@ -28,7 +31,11 @@ type Publish struct {
 	Drain    time.Duration // how long the end waits for what is in flight; 0: 5 s
 }
 
-func (p Publish) check() error {
+func (p Publish) check(protocol Protocol) error {
+	inflight, size := MaxInflight, MaxSize
+	if protocol == AMQP {
+		inflight, size = MaxAMQPInflight, maxAMQPSize
+	}
 	if p.Duration == 0 && p.Messages == 0 {
 		return errors.New("a publish run needs a duration or a number of messages")
 	}
@@ -36,8 +43,8 @@ func (p Publish) check() error {
 		check("first", p.First, 0, MaxDevices),
 		check("devices", p.Devices, 1, MaxDevices),
 		checkRate(p.Rate),
-		check("inflight", p.Inflight, 1, MaxInflight),
-		check("size", p.Size, 0, MaxSize),
+		check("inflight", p.Inflight, 1, inflight),
+		check("size", p.Size, 0, size),
 		check("workers", p.Workers, 1, MaxWorkers),
 		checkDuration("warmup", p.Warmup),
 		checkDuration("duration", p.Duration),
@@ -51,8 +58,7 @@ type publisher struct {
 
 	plan    Publish
 	begun   time.Time
-	flowing chan<- struct{} // nil, or closed when the window opens
-	enough  <-chan struct{} // nil, or closed to end the window early
+	cue     cue
 	watches []*watch
 
 	// owned by Run
@@ -72,13 +78,19 @@ type publisher struct {
 // Run connects every device, then publishes, and reports. Connections that fail
 // during the run are counted in the report; an error means that no run took place.
 func (p Publish) Run(ctx context.Context, t *Target) (*Report, error) {
-	return p.until(ctx, t, nil, nil)
+	return p.until(ctx, t, cue{})
 }
 
-// until is Run, but closes flowing when the window opens, and closes the window early when
-// enough is closed. Either may be nil.
-func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, enough <-chan struct{}) (*Report, error) {
-	if err := errors.Join(p.check(), t.check()); err != nil {
+// cue ties a run to another beside it. Whatever is nil is left out.
+type cue struct {
+	open   func()          // called when the measured window opens
+	enough <-chan struct{} // closed to close the window early
+	total  *atomic.Uint64  // counts all that was acknowledged, also outside of the window
+}
+
+// until is Run with a cue.
+func (p Publish) until(ctx context.Context, t *Target, with cue) (*Report, error) {
+	if err := errors.Join(p.check(t.Protocol), t.check()); err != nil {
 		return nil, err
 	}
 	p.Drain = cmp.Or(p.Drain, closeWait)
@@ -94,7 +106,7 @@ func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, 
 	if err != nil {
 		return nil, err
 	}
-	run := &publisher{plan: p, begun: time.Now(), flowing: flowing, enough: enough, watches: []*watch{server, own}}
+	run := &publisher{plan: p, begun: time.Now(), cue: with, watches: []*watch{server, own}}
 	if p.Warmup == 0 { // from the first message on
 		err = run.open()
 	}
@@ -125,6 +137,9 @@ func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, 
 		Run: "publish", Target: t.Address, TLS: t.TLS != nil, Cipher: t.settled(), Started: run.opened.UTC(), Seconds: run.length.Seconds(),
 		Devices: p.Devices, Inflight: p.Inflight, Size: p.Size, Rate: p.Rate, Done: run.acked.Load(), Latency: run.meter.summary(),
 	}
+	if t.Protocol == AMQP {
+		r.Protocol = AMQP.String()
+	}
 	r.finish(run.length, server, own, &run.failed)
 	return r, nil
 }
@@ -133,7 +148,7 @@ func (p Publish) until(ctx context.Context, t *Target, flowing chan<- struct{}, 
 // when its time is over, or every device has finished.
 func (run *publisher) clock(ctx context.Context, over <-chan struct{}) error {
 	if run.plan.Warmup > 0 {
-		if err := wait(ctx, over, run.enough, run.plan.Warmup); err != nil {
+		if err := wait(ctx, over, run.cue.enough, run.plan.Warmup); err != nil {
 			return err
 		}
 		if err := run.open(); err != nil {
@@ -144,7 +159,7 @@ func (run *publisher) clock(ctx context.Context, over <-chan struct{}) error {
 	if length == 0 {
 		length = MaxDuration
 	}
-	err := wait(ctx, over, run.enough, length)
+	err := wait(ctx, over, run.cue.enough, length)
 	run.measuring.Store(false)
 	run.length = time.Since(run.opened)
 	for _, w := range run.watches {
@@ -162,8 +177,8 @@ func (run *publisher) open() error {
 	}
 	run.opened = time.Now()
 	run.measuring.Store(true)
-	if run.flowing != nil {
-		close(run.flowing)
+	if run.cue.open != nil {
+		run.cue.open()
 	}
 	return nil
 }
@@ -186,11 +201,21 @@ func wait(ctx context.Context, over, enough <-chan struct{}, d time.Duration) er
 	return nil
 }
 
-// window is one device's messages in flight. Only its goroutine uses it.
+// flight is one device's messages on their way. Only its goroutine uses it.
+type flight interface {
+	room() int   // messages that may be sent now
+	refill() int // room at which it is filled again
+	idle() bool  // nothing is unacknowledged
+	over() bool  // nothing more is to be sent
+	send(c *conn, due time.Duration, most int) error
+	acked(b []byte, now time.Duration, h *histogram, measure bool) (used, acks int, err error)
+}
+
+// window is one device's messages in flight over MQTT. Only its goroutine uses it.
 type window struct {
 	packets *packets
 	size    int             // messages that may be in flight
-	refill  int             // free identifiers at which the window is filled again: a quarter, so that a server which answers one by one is not sent one by one
+	least   int             // free identifiers at which the window is filled again: a quarter, so that a server which answers one by one is not sent one by one
 	free    []uint16        // packet identifiers not in flight, 1 to size
 	sent    []time.Duration // by identifier, since the run began; negative when not in flight
 	left    uint64          // messages still to send
@@ -201,7 +226,7 @@ func newWindow(p Publish, topic string) *window {
 	if p.Rate > 0 {
 		size = min(size*lateBursts, MaxInflight)
 	}
-	w := &window{size: size, packets: newPackets(topic, p.Size, p.Inflight), refill: max(1, size/4), sent: make([]time.Duration, size+1), left: p.Messages}
+	w := &window{size: size, packets: newPackets(topic, p.Size, p.Inflight), least: max(1, size/4), sent: make([]time.Duration, size+1), left: p.Messages}
 	if p.Messages == 0 {
 		w.left = ^uint64(0)
 	}
@@ -211,6 +236,11 @@ func newWindow(p Publish, topic string) *window {
 	}
 	return w
 }
+
+func (w *window) room() int   { return len(w.free) }
+func (w *window) refill() int { return w.least }
+func (w *window) idle() bool  { return len(w.free) == w.size }
+func (w *window) over() bool  { return w.left == 0 }
 
 // device runs one connection. It returns nil when its work is over and everything was
 // acknowledged.
@@ -223,7 +253,16 @@ func (run *publisher) device(c *conn, n int) (err error) {
 		_ = c.Close()
 		err = fmt.Errorf("device %q: %w", c.account.ClientID, err)
 	}()
-	s := &sender{run: run, conn: c, window: newWindow(run.plan, c.account.Topic), hist: run.meter.of(n)}
+	s := &sender{run: run, conn: c, hist: run.meter.of(n)}
+	if c.peer != nil {
+		s.window = newTransfers(run.plan, c)
+		s.have = copy(s.buf[:], c.peer.buf[c.peer.from:c.peer.to])
+		if err := s.take(); err != nil {
+			return err
+		}
+	} else {
+		s.window = newWindow(run.plan, c.account.Topic)
+	}
 	if run.plan.Rate > 0 {
 		return s.paced(n)
 	}
@@ -234,15 +273,16 @@ func (run *publisher) device(c *conn, n int) (err error) {
 type sender struct {
 	run    *publisher
 	conn   *conn
-	window *window
+	window flight
 	hist   *histogram
 	buf    [readBytes]byte
-	have   int // bytes of buf that hold the beginning of a packet
+	have   int // bytes of buf that hold the beginning of a packet or frame
 
 	// of a paced device
 
 	next  time.Duration // when the next burst is due, since the run began
 	every time.Duration
+	beat  time.Time // when it last showed that it lives
 }
 
 // closed keeps the window full: send what it allows in one write, read what the server
@@ -251,9 +291,10 @@ func (s *sender) closed() error {
 	run, w := s.run, s.window
 	var due time.Time
 	for {
-		if !run.stopping.Load() {
-			if len(w.free) >= w.refill {
-				if err := w.send(s.conn, time.Since(run.begun), len(w.free)); err != nil {
+		stopping := run.stopping.Load()
+		if !stopping {
+			if room := w.room(); room >= w.refill() {
+				if err := w.send(s.conn, time.Since(run.begun), room); err != nil {
 					return err
 				}
 			}
@@ -265,10 +306,13 @@ func (s *sender) closed() error {
 				}
 			}
 		}
-		if len(w.free) == w.size {
-			return nil // nothing in flight and nothing more to send
+		if w.idle() && (stopping || w.over()) {
+			return nil
 		}
 		if err := s.read(); err != nil {
+			if w.idle() && run.stopping.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil // it waited for room
+			}
 			return silence(err)
 		}
 	}
@@ -280,7 +324,11 @@ func (s *sender) paced(n int) error {
 	s.every = time.Duration(float64(run.plan.Inflight*run.plan.Devices) / run.plan.Rate * float64(time.Second))
 	s.next = s.every * time.Duration(n) / time.Duration(run.plan.Devices)
 	heard, patience, stopping := time.Now(), ackWait, false
+	s.beat = heard
 	for {
+		if err := s.alive(); err != nil {
+			return err
+		}
 		if !stopping && run.stopping.Load() {
 			heard, patience, stopping = time.Now(), run.plan.Drain, true
 		}
@@ -291,12 +339,12 @@ func (s *sender) paced(n int) error {
 				return err
 			}
 		}
-		if len(w.free) == w.size && (stopping || w.left == 0) {
+		if w.idle() && (stopping || w.over()) {
 			return nil
 		}
 		_ = s.conn.SetReadDeadline(until)
 		switch err := s.read(); {
-		case err == nil, len(w.free) == w.size:
+		case err == nil, w.idle() && errors.Is(err, os.ErrDeadlineExceeded):
 			heard = time.Now()
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
@@ -306,11 +354,21 @@ func (s *sender) paced(n int) error {
 	}
 }
 
+// alive shows over AMQP that the connection lives, however seldom its device sends.
+func (s *sender) alive() error {
+	if s.conn.peer == nil || time.Since(s.beat) < amqpBeat {
+		return nil
+	}
+	s.beat = time.Now()
+	_, err := s.conn.Write(amqpwire.AppendEmpty(nil))
+	return err
+}
+
 // bursts sends the bursts that are due, as far as the window allows, and gives when to look
 // again: latest, or sooner if the next one is due sooner.
 func (s *sender) bursts(latest time.Time) (time.Time, error) {
 	run, w, size := s.run, s.window, s.run.plan.Inflight
-	for len(w.free) >= size && w.left > 0 {
+	for w.room() >= size && !w.over() {
 		if due := run.begun.Add(s.next); time.Until(due) > 0 {
 			if due.Before(latest) {
 				latest = due
@@ -331,14 +389,22 @@ func (s *sender) read() error {
 	if err != nil {
 		return err
 	}
-	run := s.run
 	s.have += m
+	return s.take()
+}
+
+// take takes the acknowledgements that have been read.
+func (s *sender) take() error {
+	run := s.run
 	used, acks, err := s.window.acked(s.buf[:s.have], time.Since(run.begun), s.hist, run.measuring.Load())
 	if err != nil {
 		return err
 	}
 	if run.measuring.Load() {
 		run.acked.Add(uint64(acks))
+	}
+	if run.cue.total != nil {
+		run.cue.total.Add(uint64(acks))
 	}
 	s.have = copy(s.buf[:], s.buf[used:s.have])
 	return nil

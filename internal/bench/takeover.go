@@ -35,7 +35,7 @@ func (t Takeover) check() error {
 
 // Run connects every device once, then displaces, and reports.
 func (t Takeover) Run(ctx context.Context, target *Target) (*Report, error) {
-	if err := errors.Join(t.check(), target.check()); err != nil {
+	if err := errors.Join(t.check(), target.check(), target.only(MQTT)); err != nil {
 		return nil, err
 	}
 	t.Patience = cmp.Or(t.Patience, closeWait)

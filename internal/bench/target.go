@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/mqttwire"
 )
 
@@ -22,6 +23,24 @@ type Account struct {
 	Filter   string // what it subscribes to, where a run asks for that
 }
 
+// Protocol is what a target is spoken to.
+type Protocol int
+
+// The protocols. Over AMQP 1.0 a device logs in with SASL PLAIN, and its topic and filter
+// are the addresses of links.
+const (
+	MQTT Protocol = iota
+	AMQP
+)
+
+// String names the protocol.
+func (p Protocol) String() string {
+	if p == AMQP {
+		return "AMQP"
+	}
+	return "MQTT"
+}
+
 // Target is the server under load and how a device enters it.
 type Target struct {
 	Address string                       // host:port to dial
@@ -29,6 +48,9 @@ type Target struct {
 	Sources []netip.Addr                 // local addresses taken in turn, so that more than 28,000 connections fit; empty: the system's choice
 	Account func(n int) (Account, error) // the nth device, from 0; called at each of its connects, from many goroutines
 	PID     int                          // the server's process, to measure its use; 0: do not
+
+	Protocol Protocol                // what devices speak
+	Service  func() (Account, error) // over AMQP: the back-end that sends to devices and reads their messages; its Topic is where it sends
 
 	cipher atomic.Pointer[string] // what the first handshake agreed on
 }
@@ -51,12 +73,23 @@ func (t *Target) checkAddress() error {
 	return nil
 }
 
-// connect dials, does the handshake and the CONNECT of device n with a clean
-// session, and returns when the server accepted it.
+// only says that a run needs a protocol.
+func (t *Target) only(p Protocol) error {
+	if t.Protocol != p {
+		return fmt.Errorf("this run needs %s", p)
+	}
+	return nil
+}
+
+// connect dials, does the handshake and the CONNECT of device n with a clean session, and
+// returns when the server accepted it; over AMQP, when the device may send.
 func (t *Target) connect(ctx context.Context, n int, with hearing) (*conn, error) {
 	account, err := t.Account(n)
 	if err != nil {
 		return nil, err
+	}
+	if t.Protocol == AMQP {
+		return t.login(ctx, n, account, readBytes, func(c *conn) error { return c.peer.outgoing(account.Topic) })
 	}
 	hello := mqttwire.Connect{Clean: true, KeepAlive: keepAlive, ClientID: account.ClientID, Password: account.Password}
 	if account.Username != "" {
@@ -73,6 +106,34 @@ func (t *Target) connect(ctx context.Context, n int, with hearing) (*conn, error
 		return nil, errors.Join(fmt.Errorf("connect as %q: %w", account.ClientID, err), c.Close())
 	}
 	return c, nil
+}
+
+// login dials and enters over AMQP, then does what is to be done before the connection is
+// at its user's disposal, within the same time. buffer is how many bytes one read takes.
+func (t *Target) login(ctx context.Context, n int, account Account, buffer int, then func(*conn) error) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshake)
+	defer cancel()
+	c, err := t.dial(ctx, n, unstamped)
+	if err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(t.Address)
+	if t.TLS != nil && t.TLS.ServerName != "" {
+		host = t.TLS.ServerName
+	}
+	c.account, c.peer = account, &peer{Conn: c.Conn, host: host, most: min(buffer, peerFrame), buf: make([]byte, buffer)}
+	deadline, _ := ctx.Deadline()
+	err = errors.Join(err, c.SetDeadline(deadline))
+	if err == nil {
+		err = c.peer.login(account.ClientID, account.Username, account.Password)
+	}
+	if err == nil {
+		err = then(c)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect as %q: %w", account.ClientID, err), c.Close())
+	}
+	return c, c.SetDeadline(time.Time{})
 }
 
 func (t *Target) dial(ctx context.Context, n int, with hearing) (*conn, error) {
@@ -122,7 +183,8 @@ type conn struct {
 	net.Conn // what packets pass through
 
 	account Account
-	heard   *ear // the socket below, if arrivals are stamped
+	heard   *ear  // the socket below, if arrivals are stamped
+	peer    *peer // over AMQP
 }
 
 // arrived is when the kernel took in the last bytes that were read; ok is false where
@@ -168,7 +230,11 @@ func (c *conn) subscribe() error {
 // leave says goodbye and closes.
 func (c *conn) leave() error {
 	_ = c.SetWriteDeadline(time.Now().Add(closeWait))
-	_, err := c.Write(mqttwire.Disconnect{}.Append(nil))
+	bye := mqttwire.Disconnect{}.Append(nil)
+	if c.peer != nil {
+		bye = amqpwire.AppendFrame(nil, 0, amqpwire.Close{})
+	}
+	_, err := c.Write(bye)
 	return errors.Join(err, c.Close())
 }
 

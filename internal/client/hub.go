@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/berth-iot/berth/internal/iot"
 )
@@ -40,6 +41,7 @@ type Hub struct {
 	key     []byte // secret
 	address string // host:port of HTTPS, to dial
 	mqtt    string // host:port of MQTT
+	amqp    string // host:port of AMQP
 	tls     *tls.Config
 	http    *http.Client
 }
@@ -60,7 +62,7 @@ func Find(o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{name: local.names[0], policy: owner, key: key, address: local.https, mqtt: local.mqtt}
+	h := &Hub{name: local.names[0], policy: owner, key: key, address: local.https, mqtt: local.mqtt, amqp: local.amqp}
 	return h, h.trust(cmp.Or(o.CA, local.ca))
 }
 
@@ -84,11 +86,11 @@ func findLogin(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		name: strings.ToLower(host), policy: c.SharedAccessKeyName, key: key,
-		address: net.JoinHostPort(host, port), mqtt: net.JoinHostPort(host, strconv.Itoa(mqttPort)),
+		address: net.JoinHostPort(host, port), mqtt: net.JoinHostPort(host, strconv.Itoa(mqttPort)), amqp: net.JoinHostPort(host, strconv.Itoa(amqpPort)),
 	}
 	ca := o.CA
 	if local, err := readPlace(o.Data); err == nil && iot.NewHosts(local.names...).Has(h.name) {
-		h.mqtt, ca = local.mqtt, cmp.Or(ca, local.ca)
+		h.mqtt, h.amqp, ca = local.mqtt, local.amqp, cmp.Or(ca, local.ca)
 		if host == c.HostName { // no port of its own
 			h.address = local.https
 		}
@@ -146,6 +148,16 @@ func (h *Hub) Address() string { return h.address }
 
 // MQTTAddress is where MQTT is dialled, host:port.
 func (h *Hub) MQTTAddress() string { return h.mqtt }
+
+// AMQPAddress is where AMQP is dialled, host:port.
+func (h *Hub) AMQPAddress() string { return h.amqp }
+
+// PlainLogin is what SASL PLAIN takes for the hub's policy: a token for the whole hub that
+// lasts so long, which is a secret.
+func (h *Hub) PlainLogin(lasts time.Duration) (user string, token []byte) {
+	user = h.policy + "@sas.root." + iot.NewHosts(h.name).Hub()
+	return user, []byte(iot.SignSAS(h.name, h.policy, h.key, time.Now().Add(lasts)))
+}
 
 // TLS is how the hub's certificate is checked; the caller may change it.
 func (h *Hub) TLS() *tls.Config { return h.tls.Clone() }

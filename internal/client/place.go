@@ -20,6 +20,7 @@ type place struct {
 	names []string // host names, the first the HostName
 	https string   // host:port
 	mqtt  string   // host:port
+	amqp  string   // host:port
 	ca    string   // file to trust; empty: the system's roots
 }
 
@@ -38,6 +39,7 @@ func readPlace(dir string) (place, error) {
 		names: run.Hosts,
 		https: net.JoinHostPort(address, strconv.Itoa(run.HTTPSPort)),
 		mqtt:  net.JoinHostPort(address, strconv.Itoa(run.MQTTPort)),
+		amqp:  net.JoinHostPort(address, strconv.Itoa(run.AMQPPort)),
 		ca:    run.CA,
 	}, nil
 }
