@@ -52,8 +52,9 @@ func receiveRhea(p *puppet, as, address, filter string) refusal {
 }
 
 // TestMonitorEventsIsRedirected does what `az iot hub monitor-events --login` does with the
-// hub's own connection string: it asks the hub's name for events with SASL PLAIN, is sent
-// on, and there logs in by MSSBCBS and a token, learns of the partitions, and reads.
+// hub's own connection string: it asks the hub's name for events, with SASL PLAIN or, in its
+// newer versions, a token, is sent on, and there logs in by MSSBCBS and a token, learns of the
+// partitions, and reads.
 func TestMonitorEventsIsRedirected(t *testing.T) {
 	t.Parallel()
 	h := rig.Start(t, rig.Options{})
@@ -64,23 +65,29 @@ func TestMonitorEventsIsRedirected(t *testing.T) {
 	p := newPuppet(t, h, "rhea")
 	hub, _, _ := strings.Cut(rig.Host, ".")
 
-	dialRhea(p, "hub", rig.Host, 5671, args{"username": "service@sas.root." + hub, "password": h.PolicyToken("service")})
-	refused := receiveRhea(p, "hub", "amqps://"+rig.Host+"/messages/events/$management", "")
-	var want refusal
-	want.Condition = "amqp:link:redirect"
-	want.Info.Hostname, want.Info.NetworkHost, want.Info.Port = rig.Host, rig.Host, 5671
-	want.Info.Address = "amqps://" + rig.Host + ":5671/" + hub + "/$management"
-	if diff := cmp.Diff(want, refused); diff != "" {
-		t.Fatalf("where events are (-want +got):\n%s", diff)
+	dialRhea(p, "plain", rig.Host, 5671, args{"username": "service@sas.root." + hub, "password": h.PolicyToken("service")})
+	dialRhea(p, "token", rig.Host, 5671, nil)
+	if got := putRheaToken(p, "token", h.PolicyToken("service"), rig.Host); got != 200 {
+		t.Fatalf("put-token: status %d, want 200", got)
+	}
+	var redirect refusal
+	redirect.Condition = "amqp:link:redirect"
+	redirect.Info.Hostname, redirect.Info.NetworkHost, redirect.Info.Port = rig.Host, rig.Host, 5671
+	redirect.Info.Address = "amqps://" + rig.Host + ":5671/" + hub + "/$management"
+	for _, as := range []string{"plain", "token"} {
+		got := receiveRhea(p, as, "amqps://"+rig.Host+"/messages/events/$management", "")
+		if diff := cmp.Diff(redirect, got); diff != "" {
+			t.Fatalf("where events are (-want +got):\n%s", diff)
+		}
 	}
 
-	entity := strings.Split(strings.TrimPrefix(refused.Info.Address, "amqps://"), "/")[1]
-	audience := "sb://" + refused.Info.Hostname + "/" + entity
-	dialRhea(p, "events", refused.Info.Hostname, refused.Info.Port, args{"mechanism": "MSSBCBS"})
+	entity := strings.Split(strings.TrimPrefix(redirect.Info.Address, "amqps://"), "/")[1]
+	audience := "sb://" + redirect.Info.Hostname + "/" + entity
+	dialRhea(p, "events", redirect.Info.Hostname, redirect.Info.Port, args{"mechanism": "MSSBCBS"})
 	if got := putRheaToken(p, "events", entityToken(t, h, audience), audience); got != 200 {
 		t.Fatalf("put-token: status %d, want 200", got)
 	}
-	if got := receiveRhea(p, "events", refused.Info.Address, ""); got != (refusal{}) {
+	if got := receiveRhea(p, "events", redirect.Info.Address, ""); got != (refusal{}) {
 		t.Errorf("the address of the redirect is refused: %+v", got)
 	}
 	var answer struct {
@@ -97,7 +104,7 @@ func TestMonitorEventsIsRedirected(t *testing.T) {
 		t.Fatalf("the event hub is %+v", answer)
 	}
 	for _, id := range answer.Body.IDs {
-		address := fmt.Sprintf("amqps://%s/%s/ConsumerGroups/$Default/Partitions/%s", refused.Info.Hostname, entity, id)
+		address := fmt.Sprintf("amqps://%s/%s/ConsumerGroups/$Default/Partitions/%s", redirect.Info.Hostname, entity, id)
 		if got := receiveRhea(p, "events", address, "amqp.annotation.x-opt-enqueuedtimeutc > 1000"); got != (refusal{}) {
 			t.Errorf("partition %s is refused: %+v", id, got)
 		}
