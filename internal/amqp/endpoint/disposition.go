@@ -14,6 +14,23 @@ func (l *Link) Settle(id uint32, state amqpwire.State) {
 	}
 }
 
+// SettleNow is Settle for one delivery whose outcome leaves before anything that is sent
+// after it in the turn, not with the others at the turn's end.
+func (l *Link) SettleNow(id uint32, state amqpwire.State) {
+	if !l.up() {
+		return
+	}
+	s, u := l.session, l.session.table(l.role)
+	e := u.find(id)
+	if e == nil || e.link != l || e.phase != entryOpen {
+		return
+	}
+	l.settle(e, state)
+	s.sendDisposition(&amqpwire.Disposition{Role: l.role, First: id, Last: id, Settled: e.phase == entryDue, State: state})
+	u.told(e)
+	u.trim()
+}
+
 // SettleRange is Settle for every unsettled delivery of the link from first to last.
 func (l *Link) SettleRange(first, last uint32, state amqpwire.State) {
 	if !l.up() || l.unsettled == 0 {
@@ -118,15 +135,20 @@ func (s *Session) tellOutcomes(u *unsettled, role amqpwire.Role) {
 			d.First, d.Settled, d.State, open = e.id, settled, e.state, true
 		}
 		d.Last = e.id
-		if settled {
-			u.remove(e)
-		} else {
-			u.due--
-			e.phase, e.state = entryTold, nil
-		}
+		u.told(e)
 	}
 	s.sendDisposition(&d)
 	u.trim()
+}
+
+// told notes that an outcome that was due has been written.
+func (u *unsettled) told(e *entry) {
+	if e.phase == entryDue {
+		u.remove(e)
+		return
+	}
+	u.due--
+	e.phase, e.state = entryTold, nil
 }
 
 // sendDisposition writes a disposition, without the text of an error if the peer's

@@ -20,24 +20,32 @@ function attached(link, side, terminus) {
   });
 }
 
-// send sends a message and waits until it is accepted, or the link ends.
-function send(sender, message) {
+// send sends a message and waits until it is accepted, or the link ends; begun is told of the
+// delivery.
+function send(sender, message, begun) {
   return new Promise((resolve, reject) => {
     sender.once('accepted', resolve);
     sender.once('rejected', (context) => reject(context.delivery.remote_state.error));
     sender.once('sender_error', () => reject(sender.error));
-    if (sender.sendable()) sender.send(message);
-    else sender.once('sendable', () => sender.send(message));
+    const begin = () => begun(sender.send(message));
+    if (sender.sendable()) begin();
+    else sender.once('sendable', begin);
   });
 }
 
-// request sends a message to a node that answers, and gives the answer.
+// request sends a message to a node that answers, and gives the answer. One that comes before
+// the outcome of the request is a failure, as uamqp (Azure's C, and Python's az) sees it.
 async function request(connection, node, message) {
   const receiver = await attached(connection.open_receiver(node), 'receiver', 'source');
   const sender = await attached(connection.open_sender(node), 'sender', 'target');
-  const answer = new Promise((resolve) => receiver.once('message', (context) => resolve(context.message)));
-  await send(sender, message);
-  const got = await answer;
+  let delivery;
+  const answer = new Promise((resolve, reject) => {
+    receiver.once('message', (context) => {
+      if (delivery.remote_state) resolve(context.message);
+      else reject(new Error('the answer came before the outcome of its request'));
+    });
+  });
+  const [got] = await Promise.all([answer, send(sender, message, (begun) => (delivery = begun))]);
   receiver.close();
   sender.close();
   return { id: got.correlation_id, status: got.application_properties['status-code'], body: got.body };
@@ -86,7 +94,7 @@ play({
   async send(c) {
     try {
       const sender = await attached(connections[c.as].open_sender(c.address), 'sender', 'target');
-      await send(sender, { body: rhea.message.data_section(Buffer.from(c.body)) });
+      await send(sender, { body: rhea.message.data_section(Buffer.from(c.body)) }, () => {});
       return {};
     } catch (err) {
       return { condition: err.condition || explain(err).message };
