@@ -3,7 +3,8 @@ package endpoint
 import "github.com/berth-iot/berth/internal/amqpwire"
 
 // Settle tells the state of a delivery: of one that came, its outcome, which settles it
-// at once or, with receiver-settle-mode second, when the peer has answered; of one that
+// at once or, with receiver-settle-mode second and unless the link's Terms say otherwise,
+// when the peer has answered; of one that
 // was sent, ours, which settles it. An id that is settled already is let pass.
 func (l *Link) Settle(id uint32, state amqpwire.State) {
 	if !l.up() {
@@ -65,7 +66,7 @@ func (l *Link) settle(e *entry, state amqpwire.State) {
 		return
 	}
 	e.state, e.phase = state, entryDue
-	if l.second && !e.first && l.role == amqpwire.RoleReceiver {
+	if l.second && !l.hasty && !e.first && l.role == amqpwire.RoleReceiver {
 		e.phase = entryDueHalf
 	}
 	l.session.table(l.role).due++

@@ -234,7 +234,7 @@ func (st *stage) call(l words) {
 func (st *stage) link(l words, link *Link) {
 	switch l.verb {
 	case "accept":
-		terms := Terms{MaxMessageSize: l.number("max", 0)}
+		terms := Terms{MaxMessageSize: l.number("max", 0), SettleAtOnce: l.has("at-once")}
 		if a := l.arg("source", ""); a != "" {
 			terms.Source = &w.Source{Address: a}
 		}

@@ -90,12 +90,14 @@ play({
       return { condition: err.condition, info: err.info };
     }
   },
-  // send: {as, address, body}: answers {} or why the link or the message is refused.
+  // send: {as, address, body, second}: answers whether the hub has settled, or why the link or the
+  // message is refused. second asks for receiver-settle-mode second.
   async send(c) {
     try {
-      const sender = await attached(connections[c.as].open_sender(c.address), 'sender', 'target');
-      await send(sender, { body: rhea.message.data_section(Buffer.from(c.body)) }, () => {});
-      return {};
+      const sender = await attached(connections[c.as].open_sender({ target: c.address, rcv_settle_mode: c.second ? 1 : 0 }), 'sender', 'target');
+      let delivery;
+      await send(sender, { body: rhea.message.data_section(Buffer.from(c.body)) }, (begun) => (delivery = begun));
+      return { settled: delivery.remote_settled };
     } catch (err) {
       return { condition: err.condition || explain(err).message };
     }
