@@ -82,9 +82,11 @@ func (at *attachment) replies(of place) *replies {
 	return r
 }
 
-// accept accepts the attach.
+// accept accepts the attach. What a client sends is settled at once: uamqp, in az, asks for
+// receiver-settle-mode second, and then hears only of an outcome that settles.
 func (at *attachment) accept(n node, terms endpoint.Terms) {
 	at.link.Data = n
+	terms.SettleAtOnce = at.sends
 	at.link.Accept(terms)
 }
 

@@ -19,7 +19,7 @@ func (cbs) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 		l.Settle(d.ID, amqpwire.Rejected{Error: c.condition(err)})
 		return
 	}
-	l.Settle(d.ID, amqpwire.Accepted{})
+	l.SettleNow(d.ID, amqpwire.Accepted{}) // uamqp takes an answer before it for a failure
 	if q.operation != "put-token" {
 		c.answer(q, fault.New(fault.ArgumentInvalid, "amqp.cbs", "the operation %s is not known here; put-token is", quoted(q.operation)), amqpwire.Value{})
 		return

@@ -39,7 +39,7 @@ func (n *channel) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 		l.Settle(d.ID, amqpwire.Rejected{Error: c.condition(formatFault(err))})
 		return
 	}
-	l.Settle(d.ID, amqpwire.Accepted{})
+	l.SettleNow(d.ID, amqpwire.Accepted{}) // uamqp takes an answer before it for a failure
 	u := n.user
 	if !n.twin || u.ended {
 		return

@@ -49,7 +49,7 @@ func (management) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 		l.Settle(d.ID, amqpwire.Rejected{Error: c.condition(err)})
 		return
 	}
-	l.Settle(d.ID, amqpwire.Accepted{})
+	l.SettleNow(d.ID, amqpwire.Accepted{}) // uamqp takes an answer before it for a failure
 	body, err := c.manage(q)
 	c.answer(q, err, body)
 }

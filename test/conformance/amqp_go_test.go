@@ -267,8 +267,8 @@ func receiveAll(t *testing.T, p *goPeer, partition, n int) []string {
 	return got
 }
 
-// TestAMQPSettlesSecond sends with the receiver settling second, as Azure's C SDK asks: the
-// hub accepts, and waits for the client to settle.
+// TestAMQPSettlesSecond sends with the receiver settling second: the hub keeps to the mode
+// in its attach, which go-amqp compares, and settles with its outcome all the same.
 func TestAMQPSettlesSecond(t *testing.T) {
 	t.Parallel()
 	h := rig.Start(t, rig.Options{Local: true})

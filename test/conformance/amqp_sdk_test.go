@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,8 +93,8 @@ func TestAMQPSDKRefused(t *testing.T) {
 }
 
 // TestTakeoverAcrossTransports has every transport displace every other, itself included:
-// the first client is told, the second works, exactly one session is left, and the log
-// has the code of the loser's transport. explain knows both sides.
+// the first client is told, the second works, in either direction, exactly one session is
+// left, and the log has the code of the loser's transport. explain knows both sides.
 func TestTakeoverAcrossTransports(t *testing.T) {
 	t.Parallel()
 	h := rig.Start(t, rig.Options{})
@@ -120,11 +121,17 @@ func crossTakeover(t *testing.T, h *rig.Hub, p *puppet, first, second string) {
 		if sent.Kind != "MessageEnqueued" {
 			t.Errorf("sendEvent of %s resolved with %q", transport, sent.Kind)
 		}
+		p.must("receive", args{"as": as}, nil)
 	}
 	before := h.Sessions(t)
 	enter(loser, first, "of the first")
+	fleetReceives(t, h, p, d, loser, "for the first")
 	enter(winner, second, "of the second")
 	p.event("disconnect " + loser)
+	fleetReceives(t, h, p, d, winner, "for the second")
+	if !p.quiet("message " + loser) {
+		t.Errorf("the displaced client received %s", p.event("message "+loser))
+	}
 	if got := h.Sessions(t) - before; got != 1 {
 		t.Errorf("%d sessions are open, want 1", got)
 	}
@@ -148,6 +155,24 @@ func crossTakeover(t *testing.T, h *rig.Hub, p *puppet, first, second string) {
 		t.Errorf("berth explain does not name %s and %s:\n%s", first, second, page)
 	}
 	p.must("close", args{"as": winner}, nil)
+}
+
+// fleetReceives sends a message to a device, which a client of the fleet must receive and
+// complete.
+func fleetReceives(t *testing.T, h *rig.Hub, p *puppet, d rig.Identity, as, body string) {
+	t.Helper()
+	h.SendTo(d, body)
+	var m struct {
+		Body  string
+		Error *jsError
+	}
+	if err := json.Unmarshal(p.event("message "+as), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Body != body || m.Error != nil {
+		t.Errorf("%s received %q (%v), want %q", as, m.Body, m.Error, body)
+	}
+	rig.Until(t, "the message is completed", func() bool { return h.Pending(d) == 0 })
 }
 
 // checkLoser checks the record of a displaced client.

@@ -19,13 +19,24 @@ type received struct {
 	Body, MessageID, CorrelationID, UserID, To, ContentType, ContentEncoding, Ack string
 	Expiry                                                                        time.Time
 	Properties                                                                    [][]string
+	Deliveries                                                                    int // earlier ones; over AMQP only
+}
+
+// nextReceived waits for a message of the device SDK.
+func nextReceived(t *testing.T, p *puppet) received {
+	t.Helper()
+	var m received
+	if err := json.Unmarshal(p.event("message"), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // TestSDKReceivesMessages sends messages to a device that listens with the unmodified
 // SDK: one that waited, one that comes at once, with all that belongs to them; what the
 // SDK has completed is gone.
 func TestSDKReceivesMessages(t *testing.T) {
-	for _, transport := range []string{overTCP, overWS} {
+	for _, transport := range []string{overTCP, overWS, overAMQP, overAMQPWS} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			h := rig.Start(t, rig.Options{})
@@ -37,32 +48,75 @@ func TestSDKReceivesMessages(t *testing.T) {
 			p := openDevice(t, h, d.String(), transport)
 			p.must("onMessage", nil, nil)
 			expiry := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-			next := func() received {
-				t.Helper()
-				var m received
-				if err := json.Unmarshal(p.event("message"), &m); err != nil {
-					t.Fatal(err)
-				}
-				return m
-			}
 			want := received{Body: "waited", MessageID: "m-1", To: "/devices/dev1/messages/deviceBound", Properties: [][]string{}}
-			if diff := cmp.Diff(want, next()); diff != "" {
-				t.Errorf("the first message (-want +got):\n%s", diff)
-			}
-			h.SendTo(d, `{"on":true}`, "iothub-messageid", "m 2/&=", "iothub-correlationid", "c+1", "iothub-userid", "u1",
-				"iothub-contenttype", "application/json", "iothub-contentencoding", "utf-8", "iothub-ack", "full",
-				"iothub-expiry", expiry.Format(time.RFC3339), "iothub-app-b", "50% + x", "iothub-app-a", "1")
-			want = received{
-				Body: `{"on":true}`, MessageID: "m 2/&=", CorrelationID: "c+1", UserID: "u1", To: "/devices/dev1/messages/deviceBound",
+			whole := received{
+				Body: `{"on":true}`, MessageID: "m 2/&=", CorrelationID: "c+1", UserID: "u1", To: want.To,
 				ContentType: "application/json", ContentEncoding: "utf-8", Expiry: expiry,
 				Properties: [][]string{{"iothub-ack", "full"}, {"a", "1"}, {"b", "50% + x"}}, // so this SDK shows it
 			}
-			if diff := cmp.Diff(want, next()); diff != "" {
+			if isAMQP(transport) { // it does not show the user, and knows iothub-ack
+				want.To = "/devices/dev1/messages/devicebound"
+				whole.To, whole.UserID, whole.Ack, whole.Properties = want.To, "", "full", whole.Properties[1:]
+			}
+			if diff := cmp.Diff(want, nextReceived(t, p)); diff != "" {
+				t.Errorf("the first message (-want +got):\n%s", diff)
+			}
+			h.SendTo(d, whole.Body, "iothub-messageid", whole.MessageID, "iothub-correlationid", "c+1", "iothub-userid", "u1",
+				"iothub-contenttype", "application/json", "iothub-contentencoding", "utf-8", "iothub-ack", "full",
+				"iothub-expiry", expiry.Format(time.RFC3339), "iothub-app-b", "50% + x", "iothub-app-a", "1")
+			if diff := cmp.Diff(whole, nextReceived(t, p)); diff != "" {
 				t.Errorf("the second message (-want +got):\n%s", diff)
 			}
 			rig.Until(t, "both messages are completed", func() bool { return h.Pending(d) == 0 })
 			if got := h.Metric("berth_c2d_messages_completed_total"); got != 2 {
 				t.Errorf("%v messages are counted as completed, want 2", got)
+			}
+		})
+	}
+}
+
+// TestAMQPSDKSettlesMessages has the device SDK do over AMQP what it cannot do over MQTT:
+// reject a message, and abandon one, which comes again with its deliveries counted.
+func TestAMQPSDKSettlesMessages(t *testing.T) {
+	t.Parallel()
+	h := rig.Start(t, rig.Options{})
+	for _, transport := range []string{overAMQP, overAMQPWS} {
+		t.Run(transport, func(t *testing.T) {
+			d := h.AddDevice("dev-" + strings.ToLower(transport))
+			count := func(outcome string) float64 { return h.Metric("berth_c2d_messages_" + outcome + "_total") }
+			completed, rejected, abandoned := count("completed"), count("rejected"), count("abandoned")
+			p := openDevice(t, h, d.String(), transport)
+			p.must("onMessage", args{"outcomes": []string{"complete", "reject", "abandon", "abandon", "complete"}}, nil)
+			for _, want := range []struct {
+				body       string // "" is the one before, again
+				deliveries int
+				kind       string
+			}{
+				{"welcome", 0, "MessageCompleted"},
+				{"bad", 0, "MessageRejected"},
+				{"not now", 0, "MessageAbandoned"}, {"", 1, "MessageAbandoned"}, {"", 2, "MessageCompleted"},
+			} {
+				body := "not now"
+				if want.body != "" {
+					body = want.body
+					h.SendTo(d, body)
+				}
+				m := nextReceived(t, p)
+				var settled struct{ Kind string }
+				if err := json.Unmarshal(p.event("settled"), &settled); err != nil {
+					t.Fatal(err)
+				}
+				if m.Body != body || m.Deliveries != want.deliveries || settled.Kind != want.kind {
+					t.Errorf("received %q after %d deliveries and settled it as %s, want %+v", m.Body, m.Deliveries, settled.Kind, want)
+				}
+			}
+			rig.Until(t, "no message is left", func() bool { return h.Pending(d) == 0 })
+			got := [3]float64{count("completed") - completed, count("rejected") - rejected, count("abandoned") - abandoned}
+			if got != [3]float64{2, 1, 2} {
+				t.Errorf("completed, rejected and abandoned: %v, want 2, 1, 2", got)
+			}
+			if !p.quiet("message") {
+				t.Errorf("a message came again that was settled: %s", p.event("message"))
 			}
 		})
 	}

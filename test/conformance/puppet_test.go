@@ -54,6 +54,9 @@ type jsError struct {
 	Code    any    `json:"code"`
 	Status  int    `json:"status"`
 	Body    any    `json:"body"`
+
+	Condition string `json:"condition"` // of AMQP, if the client passes it on
+	Inner     string `json:"inner"`     // the name of the error that a service client wraps
 }
 
 func (e *jsError) String() string { return fmt.Sprintf("%+v", *e) }

@@ -81,6 +81,7 @@ type Terms struct {
 	Source              *amqpwire.Source // nil for the peer's
 	Target              amqpwire.Target  // nil for the peer's
 	MaxMessageSize      uint64           // 0 for MaxMessageSize; what we take, or say that we take
+	SettleAtOnce        bool             // with our outcome, even with receiver-settle-mode second
 	OfferedCapabilities []string
 	DesiredCapabilities []string
 	Properties          amqpwire.Value
@@ -105,6 +106,7 @@ func (l *Link) Accept(t Terms) {
 	if l.role == amqpwire.RoleReceiver {
 		l.maxMessage = a.MaxMessageSize
 	}
+	l.hasty = t.SettleAtOnce
 	l.asked = nil
 	s := l.session
 	if !s.conn.send(s.out, a) {

@@ -3,7 +3,8 @@ package endpoint
 import "github.com/berth-iot/berth/internal/amqpwire"
 
 // Settle tells the state of a delivery: of one that came, its outcome, which settles it
-// at once or, with receiver-settle-mode second, when the peer has answered; of one that
+// at once or, with receiver-settle-mode second and unless the link's Terms say otherwise,
+// when the peer has answered; of one that
 // was sent, ours, which settles it. An id that is settled already is let pass.
 func (l *Link) Settle(id uint32, state amqpwire.State) {
 	if !l.up() {
@@ -12,6 +13,23 @@ func (l *Link) Settle(id uint32, state amqpwire.State) {
 	if e := l.session.table(l.role).find(id); e != nil && e.link == l {
 		l.settle(e, state)
 	}
+}
+
+// SettleNow is Settle for one delivery whose outcome leaves before anything that is sent
+// after it in the turn, not with the others at the turn's end.
+func (l *Link) SettleNow(id uint32, state amqpwire.State) {
+	if !l.up() {
+		return
+	}
+	s, u := l.session, l.session.table(l.role)
+	e := u.find(id)
+	if e == nil || e.link != l || e.phase != entryOpen {
+		return
+	}
+	l.settle(e, state)
+	s.sendDisposition(&amqpwire.Disposition{Role: l.role, First: id, Last: id, Settled: e.phase == entryDue, State: state})
+	u.told(e)
+	u.trim()
 }
 
 // SettleRange is Settle for every unsettled delivery of the link from first to last.
@@ -48,7 +66,7 @@ func (l *Link) settle(e *entry, state amqpwire.State) {
 		return
 	}
 	e.state, e.phase = state, entryDue
-	if l.second && !e.first && l.role == amqpwire.RoleReceiver {
+	if l.second && !l.hasty && !e.first && l.role == amqpwire.RoleReceiver {
 		e.phase = entryDueHalf
 	}
 	l.session.table(l.role).due++
@@ -118,15 +136,20 @@ func (s *Session) tellOutcomes(u *unsettled, role amqpwire.Role) {
 			d.First, d.Settled, d.State, open = e.id, settled, e.state, true
 		}
 		d.Last = e.id
-		if settled {
-			u.remove(e)
-		} else {
-			u.due--
-			e.phase, e.state = entryTold, nil
-		}
+		u.told(e)
 	}
 	s.sendDisposition(&d)
 	u.trim()
+}
+
+// told notes that an outcome that was due has been written.
+func (u *unsettled) told(e *entry) {
+	if e.phase == entryDue {
+		u.remove(e)
+		return
+	}
+	u.due--
+	e.phase, e.state = entryTold, nil
 }
 
 // sendDisposition writes a disposition, without the text of an error if the peer's

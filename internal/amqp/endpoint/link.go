@@ -17,6 +17,7 @@ type Link struct {
 	second     bool // receiver-settle-mode second
 
 	phase   linkPhase
+	hasty   bool // our outcome settles, even so; fixed by Accept
 	drain   bool
 	flowDue bool             // in Conn.flows
 	index   int              // in Session.links

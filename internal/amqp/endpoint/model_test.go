@@ -340,7 +340,11 @@ func (m *model) caller(l *modelLink) {
 	case 2:
 		if n := len(l.open); n > 0 {
 			i := rapid.IntRange(0, n-1).Draw(m.t, "one")
-			l.own.Settle(l.open[i], w.Released{})
+			settle := l.own.Settle
+			if rapid.Bool().Draw(m.t, "now") {
+				settle = l.own.SettleNow
+			}
+			settle(l.open[i], w.Released{})
 			l.open = append(l.open[:i:i], l.open[i+1:]...)
 		}
 	case 3:

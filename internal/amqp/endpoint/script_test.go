@@ -234,7 +234,7 @@ func (st *stage) call(l words) {
 func (st *stage) link(l words, link *Link) {
 	switch l.verb {
 	case "accept":
-		terms := Terms{MaxMessageSize: l.number("max", 0)}
+		terms := Terms{MaxMessageSize: l.number("max", 0), SettleAtOnce: l.has("at-once")}
 		if a := l.arg("source", ""); a != "" {
 			terms.Source = &w.Source{Address: a}
 		}
@@ -265,6 +265,8 @@ func (st *stage) link(l words, link *Link) {
 		} else {
 			link.SettleRange(uint32(l.parse(first)), uint32(l.parse(last)), state(l.rest[2]))
 		}
+	case "settle-now":
+		link.SettleNow(uint32(l.parse(l.rest[1])), state(l.rest[2]))
 	case "oldest":
 		n, _ := strconv.Atoi(l.rest[1])
 		fmt.Fprintf(&st.said, "settled %d\n", link.SettleOldest(n, state(l.rest[2])))

@@ -68,7 +68,9 @@ play({
   onMethod(c) {
     client.onDeviceMethod(c.method, (_request, response) => response.send(200, {}));
   },
-  onMessage() {
+  // onMessage: {outcomes}: what to do with the first message, the second...; 'complete' if not said.
+  onMessage(c) {
+    const outcomes = (c.outcomes || []).values();
     client.on('message', (msg) => {
       const properties = [];
       for (let i = 0; i < msg.properties.count(); i++) {
@@ -77,9 +79,11 @@ play({
       }
       say('message', {
         body: msg.data.toString(), messageId: msg.messageId, correlationId: msg.correlationId, userId: msg.userId, to: msg.to,
-        contentType: msg.contentType, contentEncoding: msg.contentEncoding, expiry: msg.expiryTimeUtc, ack: msg.ack, properties,
+        contentType: msg.contentType, contentEncoding: msg.contentEncoding, expiry: msg.expiryTimeUtc && new Date(msg.expiryTimeUtc), ack: msg.ack, properties,
+        deliveries: msg.transportObj && msg.transportObj.delivery_count,
       });
-      client.complete(msg, (err) => say('completed', { error: err && explain(err) }));
+      const outcome = outcomes.next().value || 'complete';
+      client[outcome](msg, (err, result) => say('settled', { error: err && explain(err), kind: result && result.constructor.name }));
     });
   },
   async getTwin() {

@@ -23,6 +23,8 @@ function explain(err) {
     code: err && err.code,
     status: err && err.response && err.response.statusCode,
     body: err && err.responseBody,
+    condition: err && err.condition,
+    inner: err && err.amqpError && err.amqpError.name,
   };
 }
 
