@@ -94,7 +94,9 @@ func TestAMQPSDKSettlesMessages(t *testing.T) {
 			}{
 				{"welcome", 0, "MessageCompleted"},
 				{"bad", 0, "MessageRejected"},
-				{"not now", 0, "MessageAbandoned"}, {"", 1, "MessageAbandoned"}, {"", 2, "MessageCompleted"},
+				{"not now", 0, "MessageAbandoned"},
+				{"", 1, "MessageAbandoned"},
+				{"", 2, "MessageCompleted"},
 			} {
 				body := "not now"
 				if want.body != "" {
