@@ -27,7 +27,7 @@ const testFloor = 9
 // floorOf gives a package its floor; the path is relative to the module.
 func floorOf(pkg string) (int, bool) {
 	floors := [][]string{
-		0: {"internal/iot", "internal/fault"},
+		0: {"internal/iot", "internal/fault", "internal/file"},
 		1: {"internal/twin", "internal/arbiter", "internal/mqttwire", "internal/amqpwire"},
 		2: {"internal/event", "internal/device", "internal/park", "internal/pki", "internal/config"},
 		3: {"internal/store", "internal/store/pebble"},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/berth-iot/berth/internal/file"
 )
 
 func TestNothingNeedsToBeConfigured(t *testing.T) {
@@ -110,7 +112,7 @@ func TestAMissingFileIsSaid(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	big := filepath.Join(t.TempDir(), "big.toml")
-	if err := os.WriteFile(big, make([]byte, maxFile+1), 0o600); err != nil {
+	if err := os.WriteFile(big, make([]byte, file.Most+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than") {

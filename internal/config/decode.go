@@ -10,16 +10,18 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/berth-iot/berth/internal/file"
 )
 
 // Load reads a configuration file over the defaults and checks it. The error joins
 // a *SettingError for each thing that is wrong.
-func Load(file string) (Config, error) {
-	text, err := readFile(file)
+func Load(name string) (Config, error) {
+	text, err := file.Read(name)
 	if err != nil {
 		return Config{}, fmt.Errorf("the configuration cannot be read: %w", err)
 	}
-	return Decode(file, string(text))
+	return Decode(name, string(text))
 }
 
 // Decode reads the text of a configuration file over the defaults and checks it;

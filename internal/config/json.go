@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/berth-iot/berth/internal/file"
 )
 
 // readJSON reads a JSON file of the data folder. It quotes nothing of the file: it
 // may hold keys.
 func readJSON(path string, v any) error {
-	text, err := readFile(path)
+	text, err := file.Read(path)
 	if err != nil {
 		return err
 	}
@@ -28,5 +30,5 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, append(text, '\n'), 0o600)
+	return file.Replace(path, append(text, '\n'), 0o600)
 }

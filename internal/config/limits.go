@@ -32,8 +32,5 @@ const (
 	maxUnauthenticated = 1 << 20
 )
 
-// maxFile is the largest configuration, policy or run file that is read, in bytes.
-const maxFile = 1 << 20
-
 // maxPolicies is how many shared access policies a hub has (service-rest E).
 const maxPolicies = 16

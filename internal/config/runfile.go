@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/berth-iot/berth/internal/file"
 )
 
 // Run says how to reach the hub that runs on a data folder. The hub writes it when
@@ -51,10 +53,10 @@ func ReadRun(dir string) (Run, error) {
 // RemoveRun says that no hub runs on the data folder any more.
 func RemoveRun(dir string) error {
 	err := os.Remove(runPath(dir))
-	if err = ignoreNotExist(err); err != nil {
+	if err = file.IgnoreMissing(err); err != nil {
 		return fmt.Errorf("remove how to reach the hub: %w", err)
 	}
-	if err := syncDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := file.SyncDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove how to reach the hub: %w", err)
 	}
 	return nil

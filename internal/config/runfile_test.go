@@ -77,21 +77,6 @@ func TestHostsOutliveTheHub(t *testing.T) {
 	}
 }
 
-func TestAFileIsReplacedWholeOrNotAtAll(t *testing.T) {
-	dir := t.TempDir()
-	target := filepath.Join(dir, "folder")
-	if err := os.MkdirAll(filepath.Join(target, "full"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := writeFile(target, []byte("x"), 0o600); err == nil {
-		t.Error("a folder is replaced by a file")
-	}
-	left, err := filepath.Glob(filepath.Join(dir, ".tmp-*"))
-	if err != nil || len(left) != 0 {
-		t.Errorf("temporary files are left: %v, %v", left, err)
-	}
-}
-
 func TestLineOf(t *testing.T) {
 	text := "# data = 1\ndata = 1\n\n [ tls ]\n\"cert\" = 1 # key = 2\n[a.b]\nc . d=1\nx = [\n]\nsas.clock_skew = 5\n"
 	for key, want := range map[string]int{"data": 2, "tls": 4, "tls.cert": 5, "a.b": 6, "a.b.c.d": 7, "tls.key": 0, "none": 0, "a.b.sas.clock_skew": 10} {

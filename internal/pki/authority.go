@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/berth-iot/berth/internal/file"
 )
 
 // Config says where the certificates are and whom they are for.
@@ -108,11 +110,11 @@ func (a *Authority) loadPrivate() ([]tls.Certificate, error) {
 
 // loadOwn reads the operator's certificate.
 func (a *Authority) loadOwn() ([]tls.Certificate, error) {
-	certPEM, err := readFile(a.config.Cert)
+	certPEM, err := file.Read(a.config.Cert)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate cannot be read: %w", err)
 	}
-	keyPEM, err := readFile(a.config.Key)
+	keyPEM, err := file.Read(a.config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate's key cannot be read: %w", err)
 	}

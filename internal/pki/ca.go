@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/berth-iot/berth/internal/file"
 )
 
 // The types of the PEM blocks that are read and written.
@@ -34,8 +36,8 @@ type ca struct {
 // a new CA would be unknown to every device.
 func openCA(dir string, now time.Time) (*ca, error) {
 	certFile, keyFile := caFile(dir), filepath.Join(dir, "ca.key")
-	keyPEM, keyErr := readFile(keyFile)
-	certPEM, certErr := readFile(certFile)
+	keyPEM, keyErr := file.Read(keyFile)
+	certPEM, certErr := file.Read(certFile)
 	switch {
 	case keyErr == nil && certErr == nil:
 		return parseCA(certFile, certPEM, keyFile, keyPEM, now)
@@ -97,7 +99,7 @@ func caKey(keyFile string, keyPEM []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeFile(keyFile, b, 0o600); err != nil {
+	if err := file.Replace(keyFile, b, 0o600); err != nil {
 		return nil, fmt.Errorf("write the private CA's key: %w", err)
 	}
 	return key, nil
@@ -127,7 +129,7 @@ func makeCA(certFile string, key crypto.Signer, now time.Time) (*ca, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the private CA: %w", err)
 	}
-	if err := writeFile(certFile, encodeCert(der), 0o644); err != nil {
+	if err := file.Replace(certFile, encodeCert(der), 0o644); err != nil {
 		return nil, fmt.Errorf("write the private CA: %w", err)
 	}
 	return &ca{cert: cert, key: key}, nil

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/berth-iot/berth/internal/file"
 )
 
 // A leafKind is one of the two server certificates: the hub offers both, and each
@@ -30,8 +32,8 @@ const (
 // openLeaf reads a server certificate, or issues it: if it is missing or damaged,
 // another CA's, for other names, or near its end.
 func (c *ca) openLeaf(dir string, kind leafKind, names []string, now time.Time) (tls.Certificate, error) {
-	file := filepath.Join(dir, "server-"+string(kind)+".pem") // key and certificate together: written as one
-	if text, err := readFile(file); err == nil {
+	path := filepath.Join(dir, "server-"+string(kind)+".pem") // key and certificate together: written as one
+	if text, err := file.Read(path); err == nil {
 		if pair, err := tls.X509KeyPair(text, text); err == nil && c.serves(pair.Leaf, kind, names, now) {
 			return pair, nil
 		}
@@ -44,7 +46,7 @@ func (c *ca) openLeaf(dir string, kind leafKind, names []string, now time.Time) 
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	if err := writeFile(file, text, 0o600); err != nil {
+	if err := file.Replace(path, text, 0o600); err != nil {
 		return tls.Certificate{}, fmt.Errorf("write the server certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(text, text)

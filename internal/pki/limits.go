@@ -21,6 +21,4 @@ const (
 	// the 32 KiB it may send before its CONNECT is answered (threat classes), room for a
 	// chain of certificates, and 8 KiB left for the CONNECT.
 	maxHandshakeInput = 24 << 10
-	// maxFile is the largest certificate or key file that is read, in bytes.
-	maxFile = 1 << 20
 )
