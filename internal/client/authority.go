@@ -5,17 +5,16 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 
+	"github.com/berth-iot/berth/internal/file"
 	"github.com/berth-iot/berth/internal/iot"
 )
 
 // ReadCertificate reads the first certificate of a file, PEM or DER, and gives it as
 // PEM. A private key that stands in the file is not sent anywhere.
 func ReadCertificate(name string) (string, error) {
-	text, err := readFile(name)
+	text, err := file.Read(name)
 	if err != nil {
 		return "", err
 	}
@@ -30,20 +29,6 @@ func ReadCertificate(name string) (string, error) {
 		return "", fmt.Errorf("%s holds no certificate", name)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), nil
-}
-
-// readFile reads a file of at most maxFile bytes.
-func readFile(name string) (text []byte, err error) {
-	f, err := os.Open(name) //nolint:gosec // the user names the file
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read from
-	text, err = io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s is longer than %d bytes", name, maxFile)
-	}
-	return text, err
 }
 
 // AddAuthority registers a CA certificate (PEM). Trusted skips the proof of possession.
