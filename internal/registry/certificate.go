@@ -16,7 +16,7 @@ import (
 )
 
 // oidCommonName is the common name among the attributes of a name (RFC 5280 appendix A.1).
-var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+func oidCommonName() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 4, 3} }
 
 // proveThumbprint checks the certificate of an identity of type selfSigned: the hash
 // of the leaf is registered, and the leaf is valid today. Who signed it is not asked.
@@ -90,7 +90,7 @@ func (r *Registry) proveChain(c *claim) (device.Proof, error) {
 // the last.
 func commonNames(cert *x509.Certificate) (n int) {
 	for _, attribute := range cert.Subject.Names {
-		if attribute.Type.Equal(oidCommonName) {
+		if attribute.Type.Equal(oidCommonName()) {
 			n++
 		}
 	}

@@ -197,7 +197,7 @@ func TestCertificateSignedByARegisteredAuthority(t *testing.T) {
 		Subject: pkix.Name{Organization: []string{"d"}, OrganizationalUnit: []string{"d"}, SerialNumber: "d"}, DNSNames: []string{"d"}, NotBefore: from, NotAfter: to,
 	}, root)
 	twice := issue(t, &x509.Certificate{
-		Subject:   pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: oidCommonName, Value: "e"}, {Type: oidCommonName, Value: "d"}}},
+		Subject:   pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: oidCommonName(), Value: "e"}, {Type: oidCommonName(), Value: "d"}}},
 		NotBefore: from, NotAfter: to,
 	}, root)
 	long := certs(leaf(t, "d", from, to, root))
