@@ -29,8 +29,10 @@ import (
 const (
 	// stopWithin is how long a stopping hub waits for conversations and requests.
 	stopWithin = 15 * time.Second
-	// renewEvery is how often the server certificates are looked at.
+	// renewEvery is how often the private CA's server certificates are looked at.
 	renewEvery = 12 * time.Hour
+	// watchEvery is how often the files of a certificate of one's own are.
+	watchEvery = 2 * time.Second
 )
 
 // run serves on the open doors until ctx ends or a listener fails, then says
@@ -135,23 +137,31 @@ func (in *installation) goodbye(site *web.Server) error {
 	return errors.Join(lot, err, config.RemoveRun(in.cfg.Data))
 }
 
-// renew reads the certificates again now and then, and on SIGHUP.
+// renew reads the certificates again now and then, when the files of a certificate of
+// one's own have changed, and on SIGHUP.
 func (in *installation) renew(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	ticker := time.NewTicker(renewEvery)
-	defer ticker.Stop()
+	daily, watch := time.NewTicker(renewEvery), time.NewTicker(watchEvery)
+	defer daily.Stop()
+	defer watch.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-daily.C:
 		case <-hangup:
+		case <-watch.C:
+			if !in.authority.Changed() {
+				continue
+			}
 		}
 		if err := in.authority.Reload(); err != nil {
 			in.log.Error("the server certificates could not be read again; going on with the present ones", slog.Any("err", err))
+			continue
 		}
+		in.log.Info("the server certificates were read again")
 	}
 }
 

@@ -5,14 +5,15 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 var (
 	link     = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	testName = regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9_]*`)
-	testFunc = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(`)
+	testName = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z][A-Za-z0-9_]*`)
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)\(`)
 )
 
 // read reads a file of the tree.
@@ -55,7 +56,8 @@ func TestLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 	})
 }
 
-func TestCompatibilityNamesTestsThatExist(t *testing.T) {
+// TestTablesNameTestsThatExist: a table of tests is worth what its tests are.
+func TestTablesNameTestsThatExist(t *testing.T) {
 	tree := os.DirFS("../..")
 	exists := map[string]bool{}
 	walk(t, tree, "_test.go", func(name string) {
@@ -63,13 +65,41 @@ func TestCompatibilityNamesTestsThatExist(t *testing.T) {
 			exists[m[1]] = true
 		}
 	})
-	named := testName.FindAllString(read(t, tree, "docs/compatibility.md"), -1)
-	if len(named) < 50 {
-		t.Errorf("docs/compatibility.md names %d tests only: is it still a table of tests?", len(named))
-	}
-	for _, name := range named {
-		if !exists[name] {
-			t.Errorf("docs/compatibility.md names %s, which is no test", name)
+	for _, table := range []struct {
+		file  string
+		least int // of the tests that it must name
+	}{
+		{"docs/compatibility.md", 50},
+		{"docs/threats.md", 50},
+	} {
+		named := testName.FindAllString(read(t, tree, table.file), -1)
+		if len(named) < table.least {
+			t.Errorf("%s names %d tests only: is it still a table of tests?", table.file, len(named))
 		}
+		for _, name := range named {
+			if !exists[name] {
+				t.Errorf("%s names %s, which is no test", table.file, name)
+			}
+		}
+	}
+}
+
+var row = regexp.MustCompile(`(?m)^\| (\d+) \|(.*)\|$`)
+
+// TestEveryThreatHasItsTest: a class that Berth can meet names what shows that it is met.
+func TestEveryThreatHasItsTest(t *testing.T) {
+	var next int
+	for _, m := range row.FindAllStringSubmatch(read(t, os.DirFS("../.."), "docs/threats.md"), -1) {
+		next++
+		if got := m[1]; got != strconv.Itoa(next) {
+			t.Fatalf("class %s stands where %d should", got, next)
+		}
+		cells := strings.Split(m[2], "|")
+		if tests := strings.TrimSpace(cells[len(cells)-1]); tests != "none: there is no such thing" && !testName.MatchString(tests) {
+			t.Errorf("class %d names no test: %q", next, tests)
+		}
+	}
+	if next != 28 {
+		t.Errorf("%d classes, want 28", next)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berth-iot/berth/internal/file"
 	"github.com/berth-iot/berth/internal/iot"
 )
 
@@ -122,20 +123,20 @@ func (h *Hub) trust(ca string) error {
 }
 
 // trusted gives the system's roots and those of a file.
-func trusted(file string) (*x509.CertPool, error) {
+func trusted(path string) (*x509.CertPool, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
-	if file == "" {
+	if path == "" {
 		return roots, nil
 	}
-	text, err := readFile(file)
+	text, err := file.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the CA: %w", err)
 	}
 	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
+		return nil, fmt.Errorf("%s holds no certificate", path)
 	}
 	return roots, nil
 }

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -36,7 +37,8 @@ type Authority struct {
 
 	// guarded by mu
 
-	mu sync.Mutex // one Reload at a time
+	mu   sync.Mutex // one Reload at a time
+	seen [sha256.Size]byte
 }
 
 // Open reads the certificates, making those of the private CA that are missing or
@@ -49,6 +51,7 @@ func Open(c Config) (*Authority, error) {
 		return nil, errors.New("a certificate of one's own needs both files: certificate and key")
 	}
 	a := &Authority{config: c}
+	a.Changed() // before they are read, so that a change meanwhile is noticed later
 	if err := a.Reload(); err != nil {
 		return nil, err
 	}
@@ -71,6 +74,26 @@ func (a *Authority) Reload() error {
 	}
 	a.certs.Store(&certs)
 	return nil
+}
+
+// Changed reports whether the files of the operator's own certificate hold something else
+// than when it was last asked, or can no longer be read: then Reload is due. It reads both.
+// Without a certificate of one's own nothing ever changes.
+func (a *Authority) Changed() bool {
+	if a.config.Cert == "" {
+		return false
+	}
+	h := sha256.New()
+	for _, name := range []string{a.config.Cert, a.config.Key} {
+		text, err := file.Read(name)
+		_, _ = fmt.Fprintf(h, "%d %t ", len(text), err == nil) // a hash takes everything
+		h.Write(text)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.seen
+	h.Sum(a.seen[:0])
+	return a.seen != was
 }
 
 // CAPath is the file that clients need in order to trust the hub; empty with a

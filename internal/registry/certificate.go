@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -13,6 +14,9 @@ import (
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/iot"
 )
+
+// oidCommonName is the common name among the attributes of a name (RFC 5280 appendix A.1).
+func oidCommonName() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 4, 3} }
 
 // proveThumbprint checks the certificate of an identity of type selfSigned: the hash
 // of the leaf is registered, and the leaf is valid today. Who signed it is not asked.
@@ -49,6 +53,9 @@ func (r *Registry) proveChain(c *claim) (device.Proof, error) {
 	if why := validity(leaf, c.now); why != "" {
 		return device.Proof{}, c.refuse("%s", why)
 	}
+	if n := commonNames(leaf); n > 1 {
+		return device.Proof{}, c.refuse("the certificate has %d common names, and which of them counts is not agreed", n)
+	}
 	if leaf.Subject.CommonName != c.id.String() {
 		return device.Proof{}, c.refuse("the certificate's common name is %s, not %s", quote(leaf.Subject.CommonName), quote(c.id.String()))
 	}
@@ -76,6 +83,18 @@ func (r *Registry) proveChain(c *claim) (device.Proof, error) {
 	proved.notBefore, proved.notAfter = within(chains[0])
 	c.own.chain = proved
 	return c.chainProof(proved.leaf, proved.authority), nil
+}
+
+// commonNames counts the common names of a certificate. X.509 allows several, and readers
+// disagree which one is meant: an authority may have looked at the first, crypto/x509 gives
+// the last.
+func commonNames(cert *x509.Certificate) (n int) {
+	for _, attribute := range cert.Subject.Names {
+		if attribute.Type.Equal(oidCommonName()) {
+			n++
+		}
+	}
+	return n
 }
 
 // chainProof is the proof by a certificate that an authority vouched for.

@@ -193,6 +193,13 @@ func TestCertificateSignedByARegisteredAuthority(t *testing.T) {
 	f.device(t, "d", ca)
 	f.module(t, mod, ca)
 	impostor := leaf(t, "d", from, to, leaf(t, "other", from, to, root)) // signed by a leaf
+	elsewhere := issue(t, &x509.Certificate{
+		Subject: pkix.Name{Organization: []string{"d"}, OrganizationalUnit: []string{"d"}, SerialNumber: "d"}, DNSNames: []string{"d"}, NotBefore: from, NotAfter: to,
+	}, root)
+	twice := issue(t, &x509.Certificate{
+		Subject:   pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: oidCommonName(), Value: "e"}, {Type: oidCommonName(), Value: "d"}}},
+		NotBefore: from, NotAfter: to,
+	}, root)
 	long := certs(leaf(t, "d", from, to, root))
 	for range maxChain {
 		long.Certificates = append(long.Certificates, middle.cert)
@@ -218,6 +225,11 @@ func TestCertificateSignedByARegisteredAuthority(t *testing.T) {
 		{"letter case", dev, certs(leaf(t, "D", from, to, root)), fault.IotHubUnauthorized, "common name"},
 		{"device's certificate for its module", mod, certs(leaf(t, "d", from, to, root)), fault.IotHubUnauthorized, "not 'd/m'"},
 		{"module's certificate for its device", dev, certs(leaf(t, "d/m", from, to, root)), fault.IotHubUnauthorized, "common name"},
+		{"NUL behind the name", dev, certs(leaf(t, "d\x00.example", from, to, root)), fault.IotHubUnauthorized, "common name"},
+		{"space around the name", dev, certs(leaf(t, " d ", from, to, root)), fault.IotHubUnauthorized, "common name"},
+		{"the name elsewhere", dev, certs(elsewhere), fault.IotHubUnauthorized, "common name is '', not 'd'"},
+		{"two names, its own last", dev, certs(twice), fault.IotHubUnauthorized, "2 common names"},
+		{"two names in one", dev, certs(leaf(t, "e,CN=d", from, to, root)), fault.IotHubUnauthorized, "common name"},
 		{"a name that would garble a log", dev, certs(leaf(t, "d\n\x1b[2J", from, to, root)), fault.IotHubUnauthorized, "'d??[2J'"},
 		{"expired leaf", dev, certs(leaf(t, "d", from, testStart.Add(-time.Minute), root)), fault.IotHubUnauthorized, "the certificate expired at"},
 		{"leaf not valid yet", dev, certs(leaf(t, "d", testStart.Add(time.Minute), to, root)), fault.IotHubUnauthorized, "not valid before"},

@@ -77,6 +77,10 @@ func issue(t *testing.T, name string, parent *certificate, isCA bool, until time
 	} else {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
+	if parent == nil && !isCA {
+		template.DNSNames = []string{name} // so that it can be a server's
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	}
 	signer, signerKey := template, key
 	if parent != nil {
 		signer, signerKey = parent.x509, parent.key

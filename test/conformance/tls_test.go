@@ -2,11 +2,16 @@ package conformance
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,5 +111,68 @@ func TestWebSocketUpgrade(t *testing.T) {
 		}
 		res.Body.Close()
 		conn.Close()
+	}
+}
+
+// TestCertificateIsReadAgain replaces the files of a certificate of one's own: without a
+// signal new handshakes get the new certificate and old connections live on; a broken pair
+// changes nothing but a line in the log. A signal has them read at once.
+func TestCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
+	first, second, third := selfSigned(t, rig.Host), selfSigned(t, rig.Host), selfSigned(t, rig.Host)
+	caFile := filepath.Join(t.TempDir(), "trusted.pem")
+	var trusted []byte
+	texts := map[string][]byte{}
+	for _, c := range []certificate{first, second, third} {
+		for _, name := range []string{c.certFile, c.keyFile} {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[name] = b
+		}
+		trusted = append(trusted, texts[c.certFile]...)
+	}
+	write := func(name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(caFile, trusted)
+	h := rig.Start(t, rig.Options{
+		Local: true, CAFile: caFile, Config: fmt.Sprintf("[tls]\ncert = %q\nkey = %q\n", first.certFile, first.keyFile),
+	})
+	d, late := h.AddDevice("dev1"), h.AddDevice("dev2")
+	old := h.Dial(t)
+	old.Enter(d.Hello())
+	shown := func() []byte { return h.Dial(t).Conn.ConnectionState().PeerCertificates[0].Raw }
+	if !bytes.Equal(shown(), first.x509.Raw) {
+		t.Fatal("the hub does not show the certificate of the configuration")
+	}
+
+	write(first.keyFile, []byte("damage"))
+	rig.Until(t, "the broken pair is told", func() bool { return strings.Contains(h.Out.String(), "could not be read again") })
+	if !bytes.Equal(shown(), first.x509.Raw) {
+		t.Error("a broken pair took the old one out of service")
+	}
+	old.Ping()
+
+	write(first.certFile, texts[second.certFile])
+	write(first.keyFile, texts[second.keyFile])
+	rig.Until(t, "the new certificate is shown without a signal", func() bool { return bytes.Equal(shown(), second.x509.Raw) })
+	old.Ping()
+
+	write(first.certFile, texts[third.certFile])
+	write(first.keyFile, texts[third.keyFile])
+	rig.Until(t, "the third certificate is shown", func() bool { return bytes.Equal(shown(), third.x509.Raw) })
+	reads := func() int { return strings.Count(h.Out.String(), "certificates were read again") }
+	before := reads()
+	h.Signal(syscall.SIGHUP)
+	rig.Until(t, "a signal is heeded though nothing has changed", func() bool { return reads() > before })
+	old.Publish(d.EventsTopic(), 1, "still here")
+	h.Dial(t).Enter(late.Hello())
+	if strings.Contains(h.Out.String(), "PRIVATE KEY") {
+		t.Error("the log shows a key")
 	}
 }

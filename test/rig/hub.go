@@ -30,6 +30,8 @@ type Options struct {
 	Local bool
 	// Config is the text of berth.toml; none if empty.
 	Config string
+	// CAFile is what clients trust if the hub shows a certificate of one's own.
+	CAFile string
 	// Args are further arguments of "berth serve".
 	Args []string
 }
@@ -84,7 +86,9 @@ func Start(tb testing.TB, o Options) *Hub {
 		}
 	})
 	h.Start()
-	h.CAFile = h.Berth("ca", "path").Must().Line()
+	if h.CAFile = o.CAFile; h.CAFile == "" {
+		h.CAFile = h.Berth("ca", "path").Must().Line()
+	}
 	return h
 }
 

@@ -71,3 +71,13 @@ func (h *Hub) Sessions(tb testing.TB) int {
 	tb.Helper()
 	return int(h.Metric("berth_device_sessions"))
 }
+
+// Ops reads a page of the operator's port.
+func (h *Hub) Ops(path string) string {
+	h.tb.Helper()
+	status, body, err := h.ops(h.tb.Context(), path)
+	if err != nil || status != http.StatusOK {
+		h.tb.Fatalf("read %s: status %d, %v", path, status, err)
+	}
+	return string(body)
+}
