@@ -58,7 +58,7 @@ type installation struct {
 func provision(ctx context.Context, cfg config.Config, log *slog.Logger, con *console) (_ *installation, err error) {
 	in := &installation{
 		cfg: cfg, hosts: iot.NewHosts(cfg.Hosts...), aliases: iot.NewHosts(append(slices.Clone(cfg.Hosts), machineNames()...)...), log: log, started: time.Now(),
-		lot: park.New(park.Config{Logger: log}), metrics: prometheus.NewRegistry(),
+		lot: park.New(park.Config{Logger: log, Spread: nonZero(cfg.Limits.GoodbyeSpread.Std())}), metrics: prometheus.NewRegistry(),
 	}
 	defer func() {
 		if err != nil {
@@ -226,7 +226,7 @@ func (in *installation) sinks(metrics *hub.Metrics) hub.Sinks {
 	return sinks
 }
 
-// nonZero keeps a configured "no skew at all" from being taken for "the default".
+// nonZero keeps a configured "none at all" from being taken for "the default".
 func nonZero(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1

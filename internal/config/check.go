@@ -38,6 +38,7 @@ func (c Config) Check() []error {
 	}
 	k.number("limits.unauthenticated_per_address", c.Limits.UnauthenticatedPerAddress, 1, maxUnauthenticated)
 	k.number("limits.unauthenticated", c.Limits.Unauthenticated, minUnauthenticated, maxUnauthenticated)
+	k.duration("limits.goodbye_spread", c.Limits.GoodbyeSpread, 0, maxGoodbyeSpread)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	return k.found

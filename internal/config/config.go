@@ -78,10 +78,11 @@ type Diagnosis struct {
 	Enabled bool `toml:"enabled"` // false: nothing is kept of conflicts, and nobody is told what they were
 }
 
-// Limits bound what strangers cost.
+// Limits bound what strangers cost, and what a stopping hub asks of those who come back.
 type Limits struct {
-	UnauthenticatedPerAddress int `toml:"unauthenticated_per_address"` // connections of one address that have not proved who they are
-	Unauthenticated           int `toml:"unauthenticated"`             // of all addresses together; beyond it, accepting pauses
+	UnauthenticatedPerAddress int      `toml:"unauthenticated_per_address"` // connections of one address that have not proved who they are
+	Unauthenticated           int      `toml:"unauthenticated"`             // of all addresses together; beyond it, accepting pauses
+	GoodbyeSpread             Duration `toml:"goodbye_spread"`              // over which a stopping hub spreads its goodbyes, at most; 0: all at once
 }
 
 // Log says how the hub logs for its operator.
@@ -127,6 +128,7 @@ func Default() Config {
 		Limits: Limits{
 			UnauthenticatedPerAddress: 1024,
 			Unauthenticated:           2730, // 64 MiB at 24 KiB each (architecture 6)
+			GoodbyeSpread:             Duration(3 * time.Second),
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -69,7 +69,7 @@ func TestAFileSettlesWhatItNames(t *testing.T) {
 			FeedbackTTL: Duration(48 * time.Hour), FeedbackLock: Duration(5 * time.Second), FeedbackDeliveries: 100,
 		},
 		ResourceLog: ResourceLog{MaxSize: 1 << 20, MaxBackups: 0, MaxAge: 0, Stdout: true},
-		Limits:      Limits{UnauthenticatedPerAddress: 8, Unauthenticated: 64},
+		Limits:      Limits{UnauthenticatedPerAddress: 8, Unauthenticated: 64, GoodbyeSpread: Duration(500 * time.Millisecond)},
 		Log:         Log{Level: "debug", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

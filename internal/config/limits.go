@@ -30,6 +30,8 @@ const (
 
 	minUnauthenticated = 16
 	maxUnauthenticated = 1 << 20
+
+	maxGoodbyeSpread = 10 * time.Second // a stopping hub cuts what is left after 15 s
 )
 
 // maxPolicies is how many shared access policies a hub has (service-rest E).
