@@ -84,9 +84,9 @@ func TestEveryMistakeIsExplained(t *testing.T) {
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".bad.toml"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".bad.toml"), func(t *testing.T) {
+			text, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,8 +194,8 @@ func TestSizesThereAndBack(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	files, _ := filepath.Glob(filepath.Join("testdata", "*.toml"))
-	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil {
+	for _, path := range files {
+		if text, err := os.ReadFile(path); err == nil {
 			f.Add(string(text))
 		}
 	}

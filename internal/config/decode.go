@@ -25,23 +25,23 @@ func Load(name string) (Config, error) {
 }
 
 // Decode reads the text of a configuration file over the defaults and checks it;
-// file is the name that mistakes carry.
-func Decode(file, text string) (Config, error) {
+// name is what mistakes call the file.
+func Decode(name, text string) (Config, error) {
 	c := Default()
 	meta, err := toml.Decode(text, &c)
 	if err != nil {
-		return Config{}, decodeMistake(file, err)
+		return Config{}, decodeMistake(name, err)
 	}
 	var wrong []error
 	for _, key := range meta.Undecoded() {
 		if hidden(key, meta.Undecoded()) {
 			continue
 		}
-		wrong = append(wrong, unknownKey(file, text, key))
+		wrong = append(wrong, unknownKey(name, text, key))
 	}
 	for _, err := range c.Check() {
 		if m, ok := errors.AsType[*SettingError](err); ok {
-			m.File, m.Line = file, lineOf(text, m.Key)
+			m.File, m.Line = name, lineOf(text, m.Key)
 		}
 		wrong = append(wrong, err)
 	}

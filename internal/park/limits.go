@@ -14,11 +14,13 @@ const (
 	// 24 kB each. Beyond, accepting pauses.
 	DefaultArriving = 2_700
 
-	// DefaultArrivingPerAddress bounds them per address (IPv6: per /64). Beyond, peers wait in
-	// line without anything being read, DefaultWaiting in all and no more than half of the
-	// process's descriptors: ten thousand devices behind one address may come at once.
+	// DefaultArrivingPerAddress bounds them per address (IPv6: per /64).
 	DefaultArrivingPerAddress = 1_024
-	DefaultWaiting            = 10_000
+
+	// DefaultWaiting bounds those who wait in line, unread, because their address has its share
+	// inside: ten thousand devices behind one address may come at once. Half of the process's
+	// descriptors bound them too.
+	DefaultWaiting = 10_000
 
 	// pressedFor is how long in all a peer may let us wait while there is no place left for
 	// others, and pressureEvery how often that is looked at.

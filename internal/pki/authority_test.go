@@ -72,10 +72,10 @@ func TestFirstStartMakesWhatClientsNeed(t *testing.T) {
 	if missing := a.Missing([]string{"hub.localtest", "other.localtest"}); !cmp.Equal(missing, []string{"other.localtest"}) {
 		t.Errorf("missing %v", missing)
 	}
-	for file, want := range map[string]fs.FileMode{"ca.pem": 0o644, "ca.key": 0o600, "server-ecdsa.pem": 0o600, "server-rsa.pem": 0o600} {
-		info, err := os.Stat(filepath.Join(dir, "pki", file))
+	for path, want := range map[string]fs.FileMode{"ca.pem": 0o644, "ca.key": 0o600, "server-ecdsa.pem": 0o600, "server-rsa.pem": 0o600} {
+		info, err := os.Stat(filepath.Join(dir, "pki", path))
 		if err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: mode %v, %v, want %v", file, info.Mode(), err, want)
+			t.Errorf("%s: mode %v, %v, want %v", path, info.Mode(), err, want)
 		}
 	}
 	if a.CAPath() != CAPath(dir) || a.CAPath() != filepath.Join(dir, "pki", "ca.pem") {
@@ -146,9 +146,9 @@ func TestLaterStartsKeepWhatFits(t *testing.T) {
 	}
 }
 
-func restore(t *testing.T, dir, file, text string) {
+func restore(t *testing.T, dir, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "pki", file), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "pki", path), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -182,8 +182,8 @@ func TestACutShortFirstStartIsContinued(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	open(t, dir, now)
 	key := read(t, dir, "pki", "ca.key")
-	for _, file := range []string{"ca.pem", "server-ecdsa.pem", "server-rsa.pem"} {
-		if err := os.Remove(filepath.Join(dir, "pki", file)); err != nil {
+	for _, path := range []string{"ca.pem", "server-ecdsa.pem", "server-rsa.pem"} {
+		if err := os.Remove(filepath.Join(dir, "pki", path)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -328,11 +328,11 @@ func TestACertificateOfOnesOwnThatNobodyWouldAccept(t *testing.T) {
 }
 
 func TestAFolderThatCannotBeWrittenIsSaid(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Config{Dir: file}); err == nil || !strings.Contains(err.Error(), "certificate folder") {
+	if _, err := Open(Config{Dir: path}); err == nil || !strings.Contains(err.Error(), "certificate folder") {
 		t.Errorf("got %v", err)
 	}
 }

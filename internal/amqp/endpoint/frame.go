@@ -45,15 +45,22 @@ func (c *Conn) frame(f amqpwire.Frame) error {
 		s = c.channels[f.Channel]
 		c.latest = s
 	}
-	switch {
-	case s == nil && code == amqpwire.CodeBegin:
-		return c.begin(f)
-	case s == nil && c.late(f.Channel, code):
-		return nil
-	case s == nil:
-		return errNoSession
+	if s == nil {
+		return c.unmapped(f, code)
 	}
 	return s.frame(f, code)
+}
+
+// unmapped handles a frame on a channel that has no session.
+func (c *Conn) unmapped(f amqpwire.Frame, code amqpwire.Code) error {
+	switch {
+	case code == amqpwire.CodeBegin:
+		return c.begin(f)
+	case c.late(f.Channel, code):
+		return nil
+	default:
+		return errNoSession
+	}
 }
 
 // late reports whether a frame on a channel without a session is the echo of one that the
