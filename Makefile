@@ -4,7 +4,7 @@ GO ?= go
 LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 export CGO_ENABLED ?= 0
 
-.PHONY: run test check fuzz sim conformance bench docs build lint race setup
+.PHONY: run test check fuzz vuln sim conformance bench docs build lint race setup
 
 run: build ; ./bin/berth serve
 build: ; $(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -14,6 +14,7 @@ conformance: setup build ; $(GO) test -count=1 -timeout 15m ./test/...
 lint: ; $(LINT) run ./... && $(LINT) fmt --diff ./...
 check: lint ; $(GO) vet ./... && $(GO) vet -C bench/peers ./... && $(MAKE) race
 fuzz: ; ./test/fuzz.sh
+vuln: ; ./test/vuln.sh
 sim: ; BERTH_SIM_STEPS=1000000 $(GO) test -count=1 -timeout 60m -run 'Sim' ./internal/arbiter ./internal/presence ./internal/hub
 bench: build ; ./test/setup.sh bench && $(GO) build -C bench/peers -o ../../bin/ ./... && $(GO) run ./bench $(BENCH)
 docs: ; $(GO) test ./internal/fault -run TestErrorsDoc -update
