@@ -74,8 +74,8 @@ func hidden(key toml.Key, unknown []toml.Key) bool {
 }
 
 // unknownKey says that a key is no setting, and which was probably meant.
-func unknownKey(file, text string, key toml.Key) *SettingError {
-	m := &SettingError{File: file, Line: lineOf(text, key.String()), Key: key.String(), Text: "there is no such setting"}
+func unknownKey(name, text string, key toml.Key) *SettingError {
+	m := &SettingError{File: name, Line: lineOf(text, key.String()), Key: key.String(), Text: "there is no such setting"}
 	if near := nearest(key.String(), settings()); near != "" {
 		m.Text += "; did you mean " + near + "?"
 	}
@@ -100,9 +100,9 @@ func settings() []string {
 }
 
 // decodeMistake puts what the TOML library says into our words.
-func decodeMistake(file string, err error) *SettingError {
+func decodeMistake(name string, err error) *SettingError {
 	if p, ok := errors.AsType[toml.ParseError](err); ok {
-		m := &SettingError{File: file, Line: p.Position.Line, Text: p.Message}
+		m := &SettingError{File: name, Line: p.Position.Line, Text: p.Message}
 		if slices.Contains(settings(), p.LastKey) {
 			m.Key = p.LastKey
 		}
@@ -111,14 +111,14 @@ func decodeMistake(file string, err error) *SettingError {
 	types := regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): incompatible types: TOML value has type (.+); destination has type (.+)$`)
 	if got := types.FindStringSubmatch(err.Error()); got != nil {
 		line, _ := strconv.Atoi(got[1])
-		return &SettingError{File: file, Line: line, Key: got[2], Text: fmt.Sprintf("it must be %s, not %s", typeName(got[4]), typeName(got[3]))}
+		return &SettingError{File: name, Line: line, Key: got[2], Text: fmt.Sprintf("it must be %s, not %s", typeName(got[4]), typeName(got[3]))}
 	}
 	tables := regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): type mismatch for .*: expected table but found (.+)$`)
 	if got := tables.FindStringSubmatch(err.Error()); got != nil {
 		line, _ := strconv.Atoi(got[1])
-		return &SettingError{File: file, Line: line, Key: got[2], Text: fmt.Sprintf("it must be a table of settings, not %s", typeName(got[3]))}
+		return &SettingError{File: name, Line: line, Key: got[2], Text: fmt.Sprintf("it must be a table of settings, not %s", typeName(got[3]))}
 	}
-	return &SettingError{File: file, Text: strings.TrimPrefix(err.Error(), "toml: ")}
+	return &SettingError{File: name, Text: strings.TrimPrefix(err.Error(), "toml: ")}
 }
 
 // typeName puts the name of a TOML or Go type into words.
