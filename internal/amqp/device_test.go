@@ -245,6 +245,23 @@ func TestAttachesThatAreRefused(t *testing.T) {
 	}
 }
 
+// A connection carries 999 identities, and the one beyond is refused alone.
+func TestIdentitiesOfOneConnection(t *testing.T) {
+	w := newWorld(t, hubtest.Script{})
+	owner := w.as(tokenFor("", "device"))
+	address := func(i int) string { return fmt.Sprintf("/devices/d%d/messages/events", i) }
+	for i := range maxIdentities {
+		owner.sender(address(i), nil)
+	}
+	_, err := owner.session.NewSender(t.Context(), address(maxIdentities), nil)
+	if got, want := condition(err), fault.ThrottleBacklogLimitExceeded.Condition(); got != want {
+		t.Errorf("one too many: %v, want %s", err, want)
+	}
+	if err := owner.sender(address(0), nil).Close(t.Context()); err != nil { // another link of one that is there
+		t.Errorf("after the refusal: %v", err)
+	}
+}
+
 func TestNothingWithoutAToken(t *testing.T) {
 	w := newWorld(t, hubtest.Script{})
 	p := w.dial(nil)
