@@ -3,6 +3,7 @@ package park
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -137,15 +138,13 @@ func (g *gate) drop(over func(*stranger) bool) (gone []*stranger) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for addr, line := range g.lines {
-		var left []*stranger
-		for _, st := range line {
-			if over(st) {
-				gone = append(gone, st)
-			} else {
-				left = append(left, st)
+		g.put(addr, slices.DeleteFunc(line, func(st *stranger) bool {
+			if !over(st) {
+				return false
 			}
-		}
-		g.put(addr, left)
+			gone = append(gone, st)
+			return true
+		}))
 	}
 	g.waiting -= len(gone)
 	return gone
