@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -251,7 +250,7 @@ func (c *conn) transfer(b []byte, needs bool, which uint8) []byte {
 			dead = append(dead, l)
 		}
 	}
-	l, late := (*link)(nil), false
+	var l *link
 	switch {
 	case len(live) > 0:
 		l = live[int(which)%len(live)]
@@ -261,8 +260,7 @@ func (c *conn) transfer(b []byte, needs bool, which uint8) []byte {
 	default:
 		return b
 	}
-	late = c.lateIn(l.spell)
-	m := c.d.sent(c, l.id, l, needs, late)
+	m := c.d.sent(c, l.id, l, needs, c.lateIn(l.spell))
 	if needs {
 		c.transfers[c.outgoing] = m
 	}
@@ -410,9 +408,6 @@ func (c *conn) collectAMQP() (spoke bool) {
 }
 
 func (c *conn) heardAMQP(answer []byte, p amqpwire.Performative) []byte {
-	if os.Getenv("LOUD") != "" {
-		c.d.t.Logf("%s <- %T %+v", c, p, p)
-	}
 	switch p := p.(type) {
 	case amqpwire.Begin:
 		c.begun, c.incoming = true, p.NextOutgoingID
@@ -454,6 +449,7 @@ func (c *conn) heardAMQP(answer []byte, p amqpwire.Performative) []byte {
 		}
 		c.ended = true
 		answer = frame(answer, amqpwire.Close{})
+	default:
 	}
 	return answer
 }

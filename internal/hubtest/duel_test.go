@@ -3,7 +3,6 @@ package hubtest_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing/synctest"
@@ -76,9 +75,6 @@ func (d *duel) fault(format string, args ...any) {
 // play plays a script, and then sees to it that everything ends.
 func (d *duel) play(steps []step) {
 	for i, s := range steps {
-		if os.Getenv("LOUD") != "" {
-			d.t.Logf("%d %s", i, s)
-		}
 		d.step(s)
 		d.hurried = s.rush
 		if s.rush {
@@ -270,7 +266,7 @@ func (d *duel) rest() {
 		}
 		l.must = ""
 		if len(ends) == 1 && !d.loose[l.to] && !l.may[ends[0].Status] && ends[0].Status != iot.FeedbackExpired &&
-			!(ends[0].Status == iot.FeedbackDeliveryCountExceeded && l.released >= iot.DefaultMaxDeliveries) {
+			(ends[0].Status != iot.FeedbackDeliveryCountExceeded || l.released < iot.DefaultMaxDeliveries) {
 			d.fault("message %s ended as %s, which nobody asked for who had it", l.id, ends[0].Status)
 		}
 	}
@@ -337,7 +333,7 @@ func (d *duel) finish() {
 		d.checkLog()
 		d.checkStories()
 	}
-	d.whole.close()
+	d.close()
 	for _, complaint := range d.witness.complaints() {
 		d.fault("%s", complaint)
 	}

@@ -238,6 +238,7 @@ func (c *conn) heardMQTT(p mqttwire.Packet) {
 			o.letter.may[iot.FeedbackSuccess] = true
 		}
 		c.letters = append(c.letters, o)
+	default:
 	}
 }
 

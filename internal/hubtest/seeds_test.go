@@ -27,8 +27,8 @@ func hurry(s step) step {
 	return s
 }
 
-func garbage(who int, text string) step {
-	return step{who: who, do: doGarbage, data: []byte(text)}
+func garbage(text string) step {
+	return step{do: doGarbage, data: []byte(text)}
 }
 
 // Arguments that have no name in the steps.
@@ -120,8 +120,8 @@ func seeds() map[string][]step {
 			a(mqtt, mqttWill), a(doHalf, 0), b(doPublish, 1), a(amqp, 0), a(doBye, 0), a(amqp, 0), a(doCut, 0), a(amqp, 0), a(doHalf, 0), a(doPublish, 1), b(doBye, 0),
 		},
 		"garbage": {
-			garbage(0, "GET / HTTP/1.1\r\n\r\n"), b(mqtt, mqttWill), garbage(0, "AMQP"), a(amqp, 0), garbage(0, "\x00\x00\x00\x08\x02\x00\x00\x00\xff"),
-			a(mqtt, dev2), garbage(0, "\x32\x05\x00\x01x\x00\x01"), a(mqtt, dev2), garbage(0, "\xf0\x00"), b(doPublish, twoAcked), b(doBye, 0),
+			garbage("GET / HTTP/1.1\r\n\r\n"), b(mqtt, mqttWill), garbage("AMQP"), a(amqp, 0), garbage("\x00\x00\x00\x08\x02\x00\x00\x00\xff"),
+			a(mqtt, dev2), garbage("\x32\x05\x00\x01x\x00\x01"), a(mqtt, dev2), garbage("\xf0\x00"), b(doPublish, twoAcked), b(doBye, 0),
 		},
 		"pieces": { // what comes in pieces, and what others do between them
 			a(doHold, 0), a(mqtt, mqttWill), a(doHold, 30), a(mqtt, 0), b(mqtt, 0), a(doPing, 0), a(doPublish, twoAcked), b(doPublish, 1),

@@ -45,7 +45,7 @@ var identities = []iot.Identity{{Device: "dev1"}, {Device: "dev1", Module: "m"},
 
 // whole is a hub as cmd/berth puts it together, over an engine in memory and without TLS.
 type whole struct {
-	t         testing.TB
+	t         *testing.T
 	witness   *witness
 	gates     *gates
 	engine    *storetest.Memory
@@ -89,7 +89,7 @@ func (e events) Reader(partition int, start device.Start) (device.EventReader, e
 // connections numbers connections through all runs: the resource log is one for all.
 var connections atomic.Uint64
 
-func newWhole(t testing.TB, shelf *shelf) *whole {
+func newWhole(t *testing.T, shelf *shelf) *whole {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	w := &whole{t: t, witness: newWitness(), gates: &gates{shut: map[uint64]chan struct{}{}}, engine: storetest.New(), mqtt: newEntrance(), amqp: newEntrance(), stop: stop}
@@ -140,10 +140,10 @@ func newWhole(t testing.TB, shelf *shelf) *whole {
 	return w
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -293,7 +293,7 @@ func (s *shelf) Write(p []byte) (int, error) {
 }
 
 // take gives the records since the last call.
-func (s *shelf) take(t testing.TB) [][]byte {
+func (s *shelf) take(t *testing.T) [][]byte {
 	t.Helper()
 	enough := errors.New("the writer has been asked, and has written what waited")
 	err := s.log.Read(context.Background(), iot.LogQuery{}, func([]byte) error { return enough })
