@@ -22,6 +22,7 @@ type conn struct {
 	spoke     time.Time // when a whole step was last sent
 
 	excuses string // why the hub may end it; empty: it may not, but for a newcomer
+	polite  bool   // its last word was a goodbye, while it held what it held
 	garbled bool   // it sent bytes that nobody knows the meaning of
 	held    []byte // kept back by doHold
 	hold    int    // how much of the next step goes out at once; negative: all
@@ -159,6 +160,7 @@ func (c *conn) do(s step) {
 	case doAck:
 		c.settleLetters(s.arg)
 	case doBye:
+		c.polite = c.excuses == "" && c.greeted() && !c.blind() && !c.over && !s.rush && !c.d.hurried && c.hold < 0 && len(c.held) == 0
 		c.excuse("it said goodbye")
 		if mqtt {
 			c.put(disconnect)
@@ -288,6 +290,9 @@ func (c *conn) checkIdentity(id iot.Identity) {
 	if holds && !lives {
 		c.d.fault("%s takes itself for the holder of %s, and the hub knows nothing of it", c, id)
 	}
+	if s != nil && c.polite && (lives || s.end.Code != 0 && !c.gone[id] && s.end.By == nil) {
+		c.d.fault("%s said goodbye as %s, and the hub did not hear it: it lives: %t", c, id, lives)
+	}
 	if s == nil || c.excuses != "" || c.gone[id] {
 		return
 	}
@@ -378,8 +383,13 @@ func (c *conn) judged(o *delivery, outcome iot.FeedbackStatus) {
 	o.letter.may[outcome] = true
 	live := !c.slow && o.spell != nil && !c.d.witness.over(o.spell) && !c.d.hurried
 	if live && c.excuses == "" && len(c.held) == 0 && c.hold < 0 && !c.gone[o.letter.to] && o.fresh() {
-		o.letter.must = outcome
+		o.letter.must, o.letter.by, o.letter.bySpell = outcome, c, o.spell
 	}
+}
+
+// steady reports whether the client still is who it was in a session, and has been heard.
+func (c *conn) steady(s *spell) bool {
+	return c.excuses == "" && !c.over && !c.blind() && len(c.held) == 0 && !c.d.witness.over(s)
 }
 
 // fresh reports whether the lock that came with a delivery is still there, as far as the

@@ -34,6 +34,8 @@ type letter struct {
 	order    int
 	may      map[iot.FeedbackStatus]bool // outcomes that somebody asked for while he had it
 	must     iot.FeedbackStatus          // the outcome that must be known at the next rest, if any
+	by       *conn                       // who asked for it
+	bySpell  *spell
 	released int
 }
 
@@ -261,7 +263,7 @@ func (d *duel) rest() {
 		if len(ends) > 1 {
 			d.fault("message %s ended %d times: %v", l.id, len(ends), ends)
 		}
-		if l.must != "" && !d.loose[l.to] && (len(ends) != 1 || ends[0].Status != l.must) {
+		if l.must != "" && l.by.steady(l.bySpell) && !d.loose[l.to] && (len(ends) != 1 || ends[0].Status != l.must) {
 			d.fault("message %s was settled by its holder as %s, and its ends are %v", l.id, l.must, ends)
 		}
 		l.must = ""
@@ -442,7 +444,8 @@ func (d *duel) checkOrder(id iot.Identity, bodies []string) {
 	}
 }
 
-// checkWills makes sure that a will is there exactly if the hub tells that it was sent.
+// checkWills makes sure that a will is there exactly if the hub tells that it was sent, and
+// that it was sent unless its client said goodbye.
 func (d *duel) checkWills(where map[string]int) {
 	for id, spells := range d.witness.spells {
 		for _, s := range spells {
@@ -450,6 +453,10 @@ func (d *duel) checkWills(where map[string]int) {
 			if s.end == nil {
 				d.fault("connection %d still holds %s, and is gone", no, id)
 				continue
+			}
+			i := slices.IndexFunc(d.conns, func(c *conn) bool { return c.no == no })
+			if due := d.conns[i].will && s.end.Code != 0; due != s.end.Will && !d.everBroken {
+				d.fault("the will of connection %d, which ended with code %d, was due: %t, and sent: %t", no, s.end.Code, due, s.end.Will)
 			}
 			if _, there := where[fmt.Sprintf("will %d", no)]; there != s.end.Will && !d.everBroken {
 				d.fault("the will of connection %d was sent: %t, and is in the log: %t", no, s.end.Will, there)

@@ -15,6 +15,7 @@ import (
 type mqttSide struct {
 	identity iot.Identity // of the CONNECT
 	bad      bool         // the CONNECT must be refused
+	will     bool         // it left one
 	good     bool         // the CONNECT must be accepted
 	accepted bool
 	spell    *spell
@@ -86,7 +87,7 @@ func (c *conn) connectMQTT(arg uint8) {
 	if arg&mqttAlien != 0 {
 		p.ClientID = "dev3"
 	}
-	if arg&mqttWill != 0 {
+	if c.will = arg&mqttWill != 0; c.will {
 		p.Will = &mqttwire.Will{Topic: pathOf(c.identity) + "/messages/events/", Payload: fmt.Appendf(nil, "will %d", c.no), QoS: 1}
 	}
 	c.put(p.Append(nil))

@@ -135,8 +135,13 @@ func newWhole(t *testing.T, shelf *shelf) *whole {
 	})
 	must(t, err)
 	w.register()
-	w.serving.Go(func() { must(t, devices.Listen(ctx, w.mqtt, facts(device.MQTT))) })
-	w.serving.Go(func() { must(t, peers.Listen(ctx, w.amqp, facts(device.AMQP))) })
+	listened := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	w.serving.Go(func() { listened(devices.Listen(ctx, w.mqtt, facts(device.MQTT))) })
+	w.serving.Go(func() { listened(peers.Listen(ctx, w.amqp, facts(device.AMQP))) })
 	return w
 }
 
@@ -279,7 +284,11 @@ func newShelf(tb testing.TB) *shelf {
 	var err error
 	s.log, err = reslog.Open(reslog.Config{Dir: tb.TempDir(), HubName: "hub", MaxSizeMB: 1, MaxBackups: 1, Stdout: s})
 	must(tb, err)
-	tb.Cleanup(func() { must(tb, s.log.Close(context.Background())) })
+	tb.Cleanup(func() {
+		if err := s.log.Close(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
 	return s
 }
 
