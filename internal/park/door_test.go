@@ -60,12 +60,14 @@ func (p path) quay(cfg DoorConfig) *quay {
 }
 
 // listen runs Listen until the test ends.
-func (q *quay) listen(handshake Handshake) *wires {
+func (q *quay) listen(handshake Handshake) *wires { return q.listenTo(handshake, q.protocol()) }
+
+func (q *quay) listenTo(handshake Handshake, protocol Protocol) *wires {
 	ln := newWires()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := q.door.Listen(ctx, ln, handshake, q.protocol()); err != nil {
+		if err := q.door.Listen(ctx, ln, handshake, protocol); err != nil {
 			q.Errorf("Listen = %v", err)
 		}
 	})
