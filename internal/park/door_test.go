@@ -332,6 +332,7 @@ func TestStrangersPerAddress(t *testing.T) {
 		q.says(one, "open", "ping") // who is authenticated is no stranger
 		q.says(three, "open", "ping")
 		q.says(four, "open", "ping")
+		synctest.Wait()
 		if n := q.door.Strangers(); n != 2 { // the silent one, and the listener's own
 			t.Errorf("%d places taken, want 2", n)
 		}
