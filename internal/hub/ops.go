@@ -86,6 +86,7 @@ func (s *session) renew(cred device.Credential) error {
 	if err != nil {
 		return err
 	}
+	s.renewed.Store(&proof)
 	s.seat.Renew(proof.Expires)
 	return nil
 }
