@@ -36,7 +36,8 @@ func newBudget(nc net.Conn, st *stranger) *budget {
 	return b
 }
 
-// lift ends the bounds: the peer is authenticated.
+// lift ends the bounds: the peer is authenticated. On the plain path somebody else reads
+// meanwhile; it has not been rationed since the arrival was over.
 func (b *budget) lift() {
 	b.left.Store(-1)
 	b.host.Store(nil)

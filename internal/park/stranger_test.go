@@ -337,6 +337,25 @@ func TestAdmittedByTheConversation(t *testing.T) {
 	})
 }
 
+// A peer whose credential is judged beside the owner is admitted in a turn for which nothing
+// came: on the plain path its reader reads meanwhile.
+func TestAdmittedWhileSomebodyReads(t *testing.T) {
+	here, peer := net.Pipe()
+	defer here.Close()
+	b := newBudget(here, nil)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		if n, err := b.Read(make([]byte, 8)); n != 4 || err != nil {
+			t.Errorf("read %d bytes, %v", n, err)
+		}
+	})
+	b.lift() // the race detector judges
+	if _, err := peer.Write([]byte("ping")); err != nil {
+		t.Error(err)
+	}
+	reader.Wait()
+}
+
 // No bytes make a record of what is none, or none of what is one.
 func FuzzRecord(f *testing.F) {
 	for _, seed := range []string{"", "\x16", "\x16\x03\x01\x00\x02ab", "\x17\x03\x03\xff\xff", "CONNECT", "\x13\x00"} {
