@@ -3,7 +3,9 @@ package crash
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/berth-iot/berth/test/rig"
 )
@@ -95,8 +97,11 @@ func (p *publisher) drain(r *bufio.Reader) error {
 // takeAck reads one PUBACK; they come in the order of the PUBLISH packets.
 func (p *publisher) takeAck(r *bufio.Reader) (died bool, err error) {
 	packet, err := rig.ReadPacket(r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, fmt.Errorf("%s: neither a PUBACK nor the end of the connection came", p.id.DeviceID)
+	}
 	if err != nil {
-		return true, nil //nolint:nilerr // the hub was killed
+		return true, nil // the hub was killed
 	}
 	if packet.Type != rig.PubAck || len(packet.Body) != 2 {
 		return false, fmt.Errorf("%s: packet of type %d, % x", p.id.DeviceID, packet.Type, packet.Body)

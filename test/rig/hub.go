@@ -34,6 +34,8 @@ type Options struct {
 	CAFile string
 	// Args are further arguments of "berth serve".
 	Args []string
+	// Dir is the folder in which the data folder is made; a new one if empty.
+	Dir string
 }
 
 // Hub is a hub in a process of its own. Its methods are for one goroutine, but for
@@ -60,7 +62,10 @@ type Hub struct {
 // the test.
 func Start(tb testing.TB, o Options) *Hub {
 	tb.Helper()
-	h := &Hub{Dir: filepath.Join(tb.TempDir(), "data"), Out: &Output{}, tb: tb, bin: Binary(tb), policies: map[string]string{}}
+	if o.Dir == "" {
+		o.Dir = tb.TempDir()
+	}
+	h := &Hub{Dir: filepath.Join(o.Dir, "data"), Out: &Output{}, tb: tb, bin: Binary(tb), policies: map[string]string{}}
 	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
 		tb.Fatal(err)
 	}
