@@ -5,29 +5,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/berth-iot/berth/internal/store/storetest"
 	"github.com/berth-iot/berth/test/rig"
 )
 
-// rounds is how often the hub is killed: 20, or BERTH_CRASH_ROUNDS.
-func rounds(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("BERTH_CRASH_ROUNDS")
-	if text == "" {
-		return 20
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("BERTH_CRASH_ROUNDS is %q, want a number of kills", text)
-	}
-	return n
-}
+// usually is how often a hub is killed, unless BERTH_CRASH_ROUNDS says otherwise.
+const usually = 20
 
 // TestKillUnderLoad kills the hub under full publish load of 100 devices, and finds
 // everything that was acknowledged, in order, nothing doubled that was not sent twice.
@@ -40,7 +29,7 @@ func TestKillUnderLoad(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	var acked, stored int
-	for round := range rounds(t) {
+	for round := range storetest.Rounds(t, usually) {
 		load(t, h, all, 50*time.Millisecond+time.Duration(random.IntN(200))*time.Millisecond)
 		if round%4 == 3 { // power comes back, and goes again while the hub recovers
 			h.Stumble(time.Duration(random.IntN(150)) * time.Millisecond)
@@ -59,7 +48,7 @@ func TestKillUnderLoad(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages acknowledged, %d stored", acked, stored)
-	if acked < rounds(t)*devices {
+	if acked < storetest.Rounds(t, usually)*devices {
 		t.Errorf("only %d messages were acknowledged in all: that was no load", acked)
 	}
 
