@@ -2,7 +2,6 @@ package crash
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -233,34 +232,21 @@ func refused(t *testing.T, h *rig.Hub, d, fresh rig.Identity) {
 	// A client without a kept session would drop the one that there is.
 	for what, id := range map[string]rig.Identity{"telemetry": fresh, "the end of a kept session": d} {
 		var condition *amqp.Error
-		if err := overAMQP(t, h, id); !errors.As(err, &condition) || condition.Condition != "com.microsoft:server-busy" {
+		if err := sendOverAMQP(t, h, id); !errors.As(err, &condition) || condition.Condition != "com.microsoft:server-busy" {
 			t.Errorf("%s over AMQP: %v, want com.microsoft:server-busy", what, err)
 		}
 	}
 }
 
-// overAMQP sends one message over AMQP and gives its outcome.
-func overAMQP(t *testing.T, h *rig.Hub, d rig.Identity) error {
+// sendOverAMQP sends one message over AMQP and gives its outcome.
+func sendOverAMQP(t *testing.T, h *rig.Hub, d rig.Identity) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), rig.Within)
-	defer cancel()
-	nc, err := (&tls.Dialer{Config: h.TLS()}).DialContext(ctx, "tcp", h.Run.AMQP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := amqp.NewConn(ctx, nc, &amqp.ConnOptions{HostName: rig.Host, SASLType: amqp.SASLTypePlain(d.DeviceID+"@sas.hub", d.Token())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	s, err := c.NewSession(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sender, err := s.NewSender(ctx, strings.TrimSuffix("/"+d.EventsTopic(), "/"), nil)
+	sender, err := trySender(t, h, d)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), rig.Within)
+	defer cancel()
 	return sender.Send(ctx, &amqp.Message{Data: [][]byte{[]byte("by amqp")}}, nil)
 }
 

@@ -2,10 +2,13 @@ package crash
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/Azure/go-amqp"
 
 	"github.com/berth-iot/berth/test/rig"
 )
@@ -22,6 +25,8 @@ type publisher struct {
 
 	id      rig.Identity
 	resends bool // sends again, with DUP, what a kill left unacknowledged, as real clients do
+	amqp    bool // publishes over AMQP, one message after the other
+	size    int  // bytes of a message; 0: bodySize
 
 	// of the connection that lives now, or died last
 
@@ -37,7 +42,7 @@ type publisher struct {
 
 func (p *publisher) body(n uint64) []byte {
 	b := fmt.Appendf(nil, "%s %010d ", p.id.DeviceID, n)
-	for len(b) < bodySize {
+	for len(b) < max(p.size, bodySize) {
 		b = append(b, '.')
 	}
 	return b
@@ -81,6 +86,26 @@ func (p *publisher) run(l *rig.Link) error {
 				return err
 			}
 		}
+	}
+}
+
+// send publishes over AMQP until the connection dies. It gives an error for a refusal, which
+// a dying hub has no reason for.
+func (p *publisher) send(s *amqp.Sender) error {
+	for {
+		n := p.next
+		p.next++
+		p.sent = append(p.sent, n)
+		ctx, cancel := context.WithTimeout(context.Background(), rig.Within)
+		err := s.Send(ctx, &amqp.Message{Data: [][]byte{p.body(n)}}, nil)
+		cancel()
+		if refused := (*amqp.Error)(nil); errors.As(err, &refused) || errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("%s over AMQP: %w", p.id.DeviceID, err)
+		}
+		if err != nil {
+			return nil //nolint:nilerr // the hub was killed
+		}
+		p.acked++
 	}
 }
 

@@ -100,10 +100,20 @@ func Start(tb testing.TB, o Options) *Hub {
 // Start starts the hub again, in the same folder, with the same ports.
 func (h *Hub) Start() {
 	h.tb.Helper()
-	h.spawn()
-	if !until(h.tb.Context(), startWithin, func() bool { return h.ended() || h.ready() }) || h.ended() {
+	if !h.TryStart() {
 		h.tb.Fatalf("the hub did not become ready (exit code %d):\n%s", h.exitCode(), h.Out)
 	}
+}
+
+// TryStart is Start for whoever expects that the hub may refuse, and end; what it writes is
+// in Out. One that neither ends nor becomes ready fails the test.
+func (h *Hub) TryStart() (ready bool) {
+	h.tb.Helper()
+	h.spawn()
+	if !until(h.tb.Context(), startWithin, func() bool { return h.ended() || h.ready() }) {
+		h.tb.Fatalf("the hub neither became ready nor ended:\n%s", h.Out)
+	}
+	return !h.ended()
 }
 
 // spawn starts the process.
