@@ -29,7 +29,7 @@ func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", diskSize)); err != nil {
-		t.Skipf("NOT TESTED: a full disk under the built hub, because no file system may be mounted here (%v); TestFullDiskAndBack of internal/hub is what is left", err)
+		t.Skipf("NOT TESTED: a full disk under the built hub, because no file system may be mounted here (%v); TestFullStoreAndBack of internal/hub is what is left", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
