@@ -85,13 +85,13 @@ func newSession(h *Hub, hello device.Hello, proof device.Proof, wake func()) *se
 func (s *session) resume(ctx context.Context) error {
 	if s.party.Clean {
 		if err := s.hub.presence.DropSession(ctx, s.seat); err != nil {
-			return fault.Wrap(err, fault.ServerError, "hub.resume", "the kept session could not be dropped; try again")
+			return fault.Wrap(err, fault.Of(err), "hub.resume", "the kept session could not be dropped; try again")
 		}
 		return nil
 	}
 	subs, present, err := s.hub.presence.Subscriptions(ctx, s.party.Identity)
 	if err != nil {
-		return fault.Wrap(err, fault.ServerError, "hub.resume", "the kept session could not be read; try again")
+		return fault.Wrap(err, fault.Of(err), "hub.resume", "the kept session could not be read; try again")
 	}
 	s.resumed, s.present = subs, present
 	s.mu.Lock()
