@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -201,6 +202,9 @@ func (c *call) run() error {
 	c.w.Header().Set("Vary", "Origin")
 	c.query = c.r.URL.Query()
 	if c.match, err = c.s.router.find(c.r.Method, c.r.URL.EscapedPath()); err != nil {
+		if len(c.match.allow) > 0 {
+			c.w.Header().Set("Allow", strings.Join(c.match.allow, ", ")) // RFC 9110 15.5.6
+		}
 		if upgrade(c.r) { // the real hub answers a WebSocket to a wrong path so
 			return fault.New(fault.GenericBadRequest, "web.socket", "WebSockets are at /$iothub/websocket")
 		}
