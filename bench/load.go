@@ -156,6 +156,14 @@ func (r *rig) loads() []load {
 			args: []string{"multiplex", "--devices", "999"}, reach: reachMultiplex,
 		},
 		{
+			key: "register", name: "registering 20,000 devices with 4 modules each, 100 identities a request", on: []starter{startBerth}, once: true,
+			args: []string{"register", "--devices", "20000", "--modules", "4"}, reach: nothing,
+		},
+		{
+			key: "restart", name: "kill -9 with a million identities, start to first accepted device", on: []starter{startMillion}, once: true,
+			args: []string{"restart", "--devices", strconv.Itoa(millionDevices), "--write", "1000", "--rounds", "9"}, reach: reachRestart,
+		},
+		{
 			key: "diagnosis", name: "QoS 1 publish with diagnosis on and off", on: []starter{startBerth, startQuiet},
 			args: publish(100, 16), reach: reachDiagnosis,
 		},
@@ -256,10 +264,13 @@ func (r *rig) once(ctx context.Context, l load, s *server, last bool) (rep repor
 		args = other
 	}
 	args = append(append([]string{"bench"}, args...), s.args...)
-	args = append(args, "--json", "--server-pid", strconv.Itoa(s.cmd.Process.Pid))
+	args = append(args, "--json")
+	if !s.down {
+		args = append(args, "--server-pid", strconv.Itoa(s.cmd.Process.Pid))
+	}
 	cmd := exec.CommandContext(ctx, "bin/berth", args...) //nolint:gosec // our own binary
 	var profiled func() error
-	if r.profiles != "" && last && s.name == hubName {
+	if r.profiles != "" && last && s.name == hubName && !s.down {
 		profiled = s.profile(ctx, filepath.Join(r.profiles, l.key), r.seconds)
 	}
 	out, err := cmd.Output()

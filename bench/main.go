@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&r.seconds, "seconds", 8, "length of one measured window")
 	flag.IntVar(&r.devices, "idle", 10_000, "devices that are held idle")
 	flag.StringVar(&r.profiles, "profiles", "", "folder for CPU and heap profiles of the hub under each load")
-	only := flag.String("only", "", "regular expression: the loads to run (publish16, publish1, connect, idle, takeover, fairness, read, amqp-publish, c2d, events, events8, lag, beside, multiplex, diagnosis)")
+	only := flag.String("only", "", "regular expression: the loads to run (publish16, publish1, connect, idle, takeover, fairness, read, amqp-publish, c2d, events, events8, lag, beside, multiplex, register, restart, diagnosis)")
 	peers := flag.String("servers", "", "regular expression: the servers to run besides berth (mosquitto, mochi, handshake)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

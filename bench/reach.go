@@ -142,4 +142,6 @@ func reachLag(r *result) []target { return r.most("%.2f s behind", 1, behind) }
 
 func reachBeside(r *result) []target { return r.least("%.2f × without readers", 0.5, slowed) }
 
+func reachRestart(r *result) []target { return r.most("%.0f ms p99", 2000, p99) }
+
 func reachMultiplex(r *result) []target { return r.most("%.1f MB", 25, total) }

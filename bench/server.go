@@ -39,6 +39,7 @@ type server struct {
 	ops  string   // address of a hub's port for operators
 	said tail     // its standard error
 	out  bool     // it takes part no more
+	down bool     // the load starts it, again and again
 }
 
 // tail keeps the end of what is written to it. Any goroutine may use it.
@@ -100,6 +101,26 @@ const mqttName = "berth, over MQTT"
 // startMQTT starts a second hub that a load is run on over MQTT.
 func startMQTT(ctx context.Context, dir string) (*server, error) {
 	return startHub(ctx, mqttName, filepath.Join(dir, "mqtt"), "")
+}
+
+// millionDevices is how many devices make a million identities, with a module each.
+const millionDevices = 500_000
+
+// startMillion makes the data folder of a hub with a million identities. The hub itself is
+// stopped: who measures starts it.
+func startMillion(ctx context.Context, dir string) (*server, error) {
+	s, err := startHub(ctx, hubName, filepath.Join(dir, "million"), "")
+	if err != nil {
+		return s, err
+	}
+	args := append([]string{"bench", "register", "--keep", "--modules", "1", "--devices", strconv.Itoa(millionDevices)}, s.args...)
+	out, err := exec.CommandContext(ctx, "bin/berth", args...).CombinedOutput() //nolint:gosec // our own binary
+	s.stop()
+	s.down = true
+	if err != nil {
+		return s, fmt.Errorf("register a million: %w: %s", err, out)
+	}
+	return s, nil
 }
 
 func startHub(ctx context.Context, name, data, config string) (*server, error) {

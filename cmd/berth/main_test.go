@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/berth-iot/berth/internal/config"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 func TestInterruptedCommandSaysNothing(t *testing.T) {
@@ -102,5 +105,14 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("a command that was not run printed %q", out.String())
 			}
 		})
+	}
+}
+
+// TestDefaultsAgree: a door without limits has those that the configuration has.
+func TestDefaultsAgree(t *testing.T) {
+	got := config.Default().Limits
+	if got.Unauthenticated != park.DefaultArriving || got.UnauthenticatedPerAddress != park.DefaultArrivingPerAddress {
+		t.Errorf("the configuration has %d and %d, the door %d and %d",
+			got.Unauthenticated, got.UnauthenticatedPerAddress, park.DefaultArriving, park.DefaultArrivingPerAddress)
 	}
 }

@@ -61,7 +61,7 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 		return err
 	}
 	var stopping atomic.Bool
-	site, err := web.New(in.site(devices, peers, &ids, func() error { //nolint:contextcheck // its requests get their context from Serve
+	site, err := web.New(in.site(devices, peers, func() error { //nolint:contextcheck // its requests get their context from Serve
 		if stopping.Load() {
 			return errors.New("the hub is stopping")
 		}
@@ -88,7 +88,7 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 		loop("operators' port", func() error { return site.ServeOps(serving, ln) })
 	}
 	for _, ln := range d.https {
-		loop("https", func() error { return site.Serve(serving, ln, webTLS) })
+		loop("https", func() error { return site.Serve(serving, ln, door, handshake(webTLS, device.HTTPS, &ids)) })
 	}
 	for _, ln := range d.amqp {
 		loop("amqp", func() error { return peers.Listen(listening, ln, handshake(streamTLS, device.AMQP, &ids)) })

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"sync/atomic"
-
 	"github.com/berth-iot/berth/internal/amqp"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/mqtt"
@@ -11,7 +9,7 @@ import (
 )
 
 // site is what the HTTPS and operators' ports are made of.
-func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ids *atomic.Uint64, ready func() error) web.Config {
+func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ready func() error) web.Config {
 	cfg := web.Config{
 		Identities: in.registry, Population: in.registry, Authorities: in.registry,
 		Gate: in.registry, Sender: in.hub, Commands: in.queues, Events: events{in.telemetry}, Groups: in.groups, ResourceLog: in.reslog, Failures: in.reslog,
@@ -26,7 +24,6 @@ func (in *installation) site(devices *mqtt.Server, peers *amqp.Server, ids *atom
 			Partitions: in.cfg.Telemetry.Partitions, Started: in.started,
 		},
 		Registry: in.metrics,
-		ConnID:   func() uint64 { return ids.Add(1) },
 		Ready:    ready,
 		Logger:   in.log,
 	}

@@ -3,7 +3,6 @@ package amqp
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -87,25 +86,13 @@ func New(cfg Config) (*Server, error) {
 
 // Listen takes in who comes to ln, through the door, until ctx ends (see park.Door.Listen).
 func (s *Server) Listen(ctx context.Context, ln net.Listener, handshake park.Handshake) error {
-	return s.cfg.Door.Listen(ctx, ln, handshake, park.Protocol{Whole: whole, Serve: s.serve})
+	return s.cfg.Door.Listen(ctx, ln, handshake, park.Protocol{Whole: whole, Serve: s.Serve})
 }
 
-// Serve speaks AMQP on nc until the connection has ended, or hands it to the lot (see
-// park.Conn.Run), and closes it in any case. facts is what is known of the connection,
-// certs the client's chain, leaf first, not verified. The conversation does not end with
-// ctx, only with the lot.
-func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate) {
-	leave, ok := s.cfg.Door.Enter(facts.Remote.Addr())
-	if !ok {
-		_ = nc.Close()
-		return
-	}
-	s.serve(ctx, park.Peer{Conn: nc, Facts: facts, Certs: certs, Admitted: leave})
-}
-
-// serve is Serve for a peer that has come through the door, or is on its way: then it has
-// said nothing yet. Admitted is called when it has proved who it is, or is gone.
-func (s *Server) serve(ctx context.Context, p park.Peer) {
+// Serve speaks AMQP with a peer until the connection has ended, or hands it to the lot (see
+// park.Conn.Run), and closes it in any case. Admitted is called when the peer has proved who
+// it is, or is gone. The conversation does not end with ctx, only with the lot.
+func (s *Server) Serve(ctx context.Context, p park.Peer) {
 	c, err := s.cfg.Door.Lot().Admit(p.Conn, &p.Facts.Traffic)
 	if err != nil {
 		_ = p.Conn.Close()

@@ -65,7 +65,7 @@ func newWorld(t *testing.T, script hubtest.Script) *world {
 			}
 			peers.Go(func() {
 				facts := &device.Conn{Transport: device.AMQP, Remote: netip.MustParseAddrPort(nc.RemoteAddr().String()), Accepted: time.Now()}
-				w.server.Serve(context.Background(), nc, facts, nil)
+				w.server.Serve(context.Background(), park.Peer{Conn: nc, Facts: facts, Admitted: func() {}})
 			})
 		}
 	})

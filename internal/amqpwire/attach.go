@@ -111,7 +111,7 @@ func (a Attach) Append(b []byte) []byte {
 	l.symbols(a.OfferedCapabilities)
 	l.symbols(a.DesiredCapabilities)
 	l.value(a.Properties)
-	return l.close()
+	return l.whole()
 }
 
 // Detach takes a link off its session (AMQP 2.7.7).
@@ -133,5 +133,5 @@ func (d Detach) Append(b []byte) []byte {
 	l.uint(d.Handle)
 	l.flag(d.Closed)
 	l.error(d.Error)
-	return l.close()
+	return l.whole()
 }

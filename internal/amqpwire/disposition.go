@@ -45,7 +45,7 @@ func (d Disposition) Append(b []byte) []byte {
 	l.flag(d.Settled)
 	l.state(d.State)
 	l.flag(d.Batchable)
-	return l.close()
+	return l.whole()
 }
 
 // AppendFrame writes a whole frame behind b.

@@ -62,7 +62,7 @@ func (p Flow) Append(b []byte) []byte {
 	l.flag(p.Drain)
 	l.flag(p.Echo)
 	l.value(p.Properties)
-	return l.close()
+	return l.whole()
 }
 
 // AppendFrame writes a whole frame behind b.

@@ -17,6 +17,17 @@ func openComposite(b []byte, c Code) list {
 
 func (l *list) close() []byte { return CloseList(l.b, l.at, l.count) }
 
+// whole ends a list that has every field, null for those behind the last that is there:
+// Python's azure-eventhub takes the fields of a performative and of an error by their
+// place, and fails at a list that ends before.
+func (l *list) whole() []byte {
+	l.count += l.absent
+	for ; l.absent > 0; l.absent-- {
+		l.b = append(l.b, fmtNull)
+	}
+	return l.close()
+}
+
 // skip leaves a field out.
 func (l *list) skip() { l.absent++ }
 

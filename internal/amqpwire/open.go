@@ -49,7 +49,7 @@ func (o Open) Append(b []byte) []byte {
 	l.symbols(o.OfferedCapabilities)
 	l.symbols(o.DesiredCapabilities)
 	l.value(o.Properties)
-	return l.close()
+	return l.whole()
 }
 
 // Close ends a connection (AMQP 2.7.9).
@@ -63,5 +63,5 @@ func readClose(c *Close, f *fields) { c.Error = readError(f) }
 func (c Close) Append(b []byte) []byte {
 	l := openComposite(b, CodeClose)
 	l.error(c.Error)
-	return l.close()
+	return l.whole()
 }

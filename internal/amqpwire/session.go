@@ -38,7 +38,7 @@ func (p Begin) Append(b []byte) []byte {
 	l.symbols(p.OfferedCapabilities)
 	l.symbols(p.DesiredCapabilities)
 	l.value(p.Properties)
-	return l.close()
+	return l.whole()
 }
 
 // End ends a session (AMQP 2.7.8).
@@ -52,5 +52,5 @@ func readEnd(e *End, f *fields) { e.Error = readError(f) }
 func (e End) Append(b []byte) []byte {
 	l := openComposite(b, CodeEnd)
 	l.error(e.Error)
-	return l.close()
+	return l.whole()
 }

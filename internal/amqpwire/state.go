@@ -163,5 +163,5 @@ func (l *list) error(e *Error) {
 	in.text(fmtSymbol8, e.Condition)
 	in.optText(fmtString8, e.Description)
 	in.value(e.Info)
-	l.b = in.close()
+	l.b = in.whole()
 }

@@ -73,7 +73,7 @@ func (t *Transfer) appendHead(b []byte) []byte {
 	l.flag(t.Resume)
 	l.flag(t.Aborted)
 	l.flag(t.Batchable)
-	return l.close()
+	return l.whole()
 }
 
 // Append writes performative and payload behind b.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 )
 
 // hostsFile is the JSON of hosts.json.
@@ -13,8 +14,12 @@ type hostsFile struct {
 func hostsPath(dir string) string { return filepath.Join(dir, "hosts.json") }
 
 // WriteHosts keeps the host names that the hub last started with, so that connection
-// strings can be printed while it does not run.
+// strings can be printed while it does not run. Nothing is written if they are kept
+// already: a start on a full disk must not fail over them.
 func WriteHosts(dir string, hosts []string) error {
+	if kept, err := ReadHosts(dir); err == nil && slices.Equal(kept, hosts) {
+		return nil
+	}
 	if err := writeJSON(hostsPath(dir), hostsFile{Hosts: hosts}); err != nil {
 		return fmt.Errorf("write the host names: %w", err)
 	}

@@ -66,7 +66,7 @@ func New(cfg Config) (*Diagnosis, error) {
 	if cfg.MaxCases <= 0 {
 		cfg.MaxCases = maxCases
 	}
-	run, again, err := beginRun(context.Background(), cfg.Records, cfg.Started)
+	run, again, later, err := beginRun(context.Background(), cfg.Records, cfg.Started)
 	if err != nil {
 		return nil, fmt.Errorf("diagnosis: %w", err)
 	}
@@ -77,6 +77,7 @@ func New(cfg Config) (*Diagnosis, error) {
 		sequence: sequence{run: run},
 	}
 	c := newClerk(d, cfg, run, again)
+	c.behind.add(later)
 	go func() {
 		defer close(d.done)
 		d.closed = c.work()

@@ -97,7 +97,8 @@ func decode(value []byte, v any) error {
 
 // beginRun gives this run of the hub its number, greater than every earlier one: a
 // FILETIME, so that sequence numbers look as Azure's do. again says that there was one.
-func beginRun(ctx context.Context, records store.Records, started time.Time) (run uint64, again bool, err error) {
+// A full store keeps no hub from starting: then the number is to be written later.
+func beginRun(ctx context.Context, records store.Records, started time.Time) (run uint64, again bool, later []store.Write, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
 	run = iot.Ticks(started) - fileTimeOrigin
@@ -106,19 +107,21 @@ func beginRun(ctx context.Context, records store.Records, started time.Time) (ru
 	case err == nil:
 		last, err := strconv.ParseUint(string(rec.Value), 10, 64)
 		if err != nil {
-			return 0, false, fmt.Errorf("read %s: %w", runKey, err)
+			return 0, false, nil, fmt.Errorf("read %s: %w", runKey, err)
 		}
 		run, again = max(run, last+1), true
 	case !errors.Is(err, store.ErrNotFound):
-		return 0, false, fmt.Errorf("read %s: %w", runKey, err)
+		return 0, false, nil, fmt.Errorf("read %s: %w", runKey, err)
 	}
-	_, err = records.Apply(ctx, store.Batch{Writes: []store.Write{
-		{Key: runKey, Value: strconv.AppendUint(nil, run, 10), If: store.Any},
-	}})
+	write := []store.Write{{Key: runKey, Value: strconv.AppendUint(nil, run, 10), If: store.Any}}
+	_, err = records.Apply(ctx, store.Batch{Writes: write})
+	if errors.Is(err, store.ErrFull) {
+		return run, again, write, nil
+	}
 	if err != nil {
-		return 0, false, fmt.Errorf("write %s: %w", runKey, err)
+		return 0, false, nil, fmt.Errorf("write %s: %w", runKey, err)
 	}
-	return run, again, nil
+	return run, again, nil, nil
 }
 
 // fileTimeOrigin is 1601, the first FILETIME, in ticks.

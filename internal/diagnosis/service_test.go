@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -137,6 +138,24 @@ func TestWritesAreRetriedUntilTheStoreTakesThem(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if _, err := engine.Records().Get(t.Context(), headKey(dev1)); err != nil {
 			t.Error(err)
+		}
+		r.close()
+	})
+}
+
+// TestAFullStoreKeepsNoHubFromStarting: the run has its number all the same, and it is
+// written when there is room.
+func TestAFullStoreKeepsNoHubFromStarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := storetest.New()
+		engine.Fail(refuseWrites)
+		r := newRig(t, engine)
+		run := r.sequence.run
+		time.Sleep(3 * time.Second)
+		engine.Fail(nil)
+		time.Sleep(3 * time.Second)
+		if rec, err := engine.Records().Get(t.Context(), runKey); err != nil || string(rec.Value) != strconv.FormatUint(run, 10) {
+			t.Errorf("the run %d is kept as %q, %v", run, rec.Value, err)
 		}
 		r.close()
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,13 +39,13 @@ func (k *keyring) Authenticate(_ context.Context, id iot.Identity, _ string, cre
 	if barred {
 		return device.Proof{}, fault.New(fault.DeviceDisabled, "test", "barred")
 	}
-	if cred.SAS != "good" {
+	if !strings.HasPrefix(cred.SAS, "good") {
 		return device.Proof{}, fault.New(fault.IotHubUnauthorized, "test", "not good")
 	}
 	if during != nil {
 		during(id)
 	}
-	return device.Proof{Stamp: iot.Stamp{Identity: id, Generation: 7}, Slot: "primary"}, nil
+	return device.Proof{Stamp: iot.Stamp{Identity: id, Generation: 7}, Slot: "primary", TokenHash: uint64(len(cred.SAS))}, nil
 }
 
 // Generation lets messages be sent to everybody.
@@ -286,6 +287,24 @@ func TestTakeoverFencesOldSession(t *testing.T) {
 	ends := r.witness.ends()
 	if len(ends) != 1 || ends[0].By == nil || !ends[0].Will || ends[0].By.Epoch == ends[0].Party.Epoch {
 		t.Errorf("endings %+v, want one, with the will sent and the newcomer named", ends)
+	}
+}
+
+// The loser of a conflict is told with the token that was in force, not the one that it came
+// with; a refused one changes nothing.
+func TestRenewedTokenIsTheLosers(t *testing.T) {
+	r := newRig(t, nil)
+	s, b := r.open(t, hello(dev1, device.AMQP))
+	if err := subscribe(t, s, b, 1, device.Renew{Credential: device.Credential{SAS: "good anew"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := subscribe(t, s, b, 2, device.Renew{Credential: device.Credential{SAS: "bad"}}); fault.Of(err) != fault.IotHubUnauthorized {
+		t.Fatalf("a bad token gave %v", err)
+	}
+	r.open(t, hello(dev1, device.AMQP))
+	ends := r.witness.ends()
+	if len(ends) != 1 || ends[0].Party.Proof.TokenHash != uint64(len("good anew")) || ends[0].By.Proof.TokenHash != uint64(len("good")) {
+		t.Errorf("endings %+v", ends)
 	}
 }
 

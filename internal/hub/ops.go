@@ -86,6 +86,7 @@ func (s *session) renew(cred device.Credential) error {
 	if err != nil {
 		return err
 	}
+	s.renewed.Store(&proof)
 	s.seat.Renew(proof.Expires)
 	return nil
 }
@@ -108,7 +109,7 @@ func (s *session) keep(subs []device.Subscription) error {
 			if ended := s.Err(); ended != nil {
 				return ended
 			}
-			return fault.Wrap(err, fault.ServerError, "hub.subscribe", "the subscription could not be stored; try again")
+			return fault.Wrap(err, fault.Of(err), "hub.subscribe", "the subscription could not be stored; try again")
 		}
 	}
 	s.mu.Lock()

@@ -35,6 +35,8 @@ type session struct {
 	once  sync.Once
 	ended atomic.Pointer[end] // set once, after the fence has fallen
 	after atomic.Bool         // the afterlife was told
+	// renewed is the proof in force where another has taken the place of the party's; else nil.
+	renewed atomic.Pointer[device.Proof]
 
 	// guarded by mu
 
@@ -83,13 +85,13 @@ func newSession(h *Hub, hello device.Hello, proof device.Proof, wake func()) *se
 func (s *session) resume(ctx context.Context) error {
 	if s.party.Clean {
 		if err := s.hub.presence.DropSession(ctx, s.seat); err != nil {
-			return fault.Wrap(err, fault.ServerError, "hub.resume", "the kept session could not be dropped; try again")
+			return fault.Wrap(err, fault.Of(err), "hub.resume", "the kept session could not be dropped; try again")
 		}
 		return nil
 	}
 	subs, present, err := s.hub.presence.Subscriptions(ctx, s.party.Identity)
 	if err != nil {
-		return fault.Wrap(err, fault.ServerError, "hub.resume", "the kept session could not be read; try again")
+		return fault.Wrap(err, fault.Of(err), "hub.resume", "the kept session could not be read; try again")
 	}
 	s.resumed, s.present = subs, present
 	s.mu.Lock()
@@ -177,7 +179,7 @@ func (s *session) finish(code fault.Code, reason string, by *device.Party, clean
 		}
 		s.writer.Fence(will)
 		e := &end{ending: device.Ending{
-			Party: s.party, At: s.hub.now(), Code: code, Reason: reason, By: by, Will: will != nil,
+			Party: s.now(), At: s.hub.now(), Code: code, Reason: reason, By: by, Will: will != nil,
 			Released: uint64(s.deafen()),
 		}}
 		if by != nil && s.party.Conn.Kernel != nil {
@@ -198,6 +200,15 @@ func (s *session) finish(code fault.Code, reason string, by *device.Party, clean
 	})
 	s.wake()
 	return s.ended.Load()
+}
+
+// now is the party with the proof that is in force.
+func (s *session) now() device.Party {
+	party := s.party
+	if proof := s.renewed.Load(); proof != nil {
+		party.Proof = *proof
+	}
+	return party
 }
 
 // goodbyeCode gives the resource log's code and sentence for what a transport saw.

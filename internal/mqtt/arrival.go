@@ -19,26 +19,10 @@ import (
 	"github.com/berth-iot/berth/internal/park"
 )
 
-// Serve speaks MQTT on nc until the connection has ended, or hands it to the lot (see
-// park.Conn.Run), and closes it in any case. facts is what is known of the connection,
-// certs the client's chain, leaf first, not verified; both are shared with the hub. ctx
-// bounds the arrival only, which is over in 30 s: whoever is admitted lives until the
-// lot shuts down.
-func (s *Server) Serve(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate) {
-	leave, ok := s.door.Enter(facts.Remote.Addr())
-	if !ok {
-		_ = nc.Close()
-		return
-	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, park.ArriveWithin)
-	defer cancel()
-	s.serve(ctx, park.Peer{Conn: nc, Facts: facts, Certs: certs, Admitted: leave})
-}
-
-// serve is Serve for a peer that has come through the door, or is on its way: then it has
-// said nothing yet.
-func (s *Server) serve(ctx context.Context, p park.Peer) {
+// Serve speaks MQTT with a peer until the connection has ended, or hands it to the lot (see
+// park.Conn.Run), and closes it in any case. Its facts are shared with the hub. ctx has a
+// deadline, and bounds the arrival only: whoever is admitted lives until the lot shuts down.
+func (s *Server) Serve(ctx context.Context, p park.Peer) {
 	c, err := s.door.Lot().Admit(p.Conn, &p.Facts.Traffic)
 	if err != nil {
 		_ = p.Conn.Close()
@@ -104,7 +88,7 @@ func (a *arrival) admit(ctx context.Context, nc net.Conn, in []byte) (m *machine
 	return m, leftover, nil
 }
 
-// gather reads what a peer that somebody else has accepted says first.
+// gather reads what a peer says first that comes by another protocol.
 func (a *arrival) gather(ctx context.Context, nc net.Conn) ([]byte, error) {
 	deadline, _ := ctx.Deadline()
 	_ = nc.SetReadDeadline(deadline) // a socket that refuses fails at the first read

@@ -54,5 +54,5 @@ func New(cfg Config) (*Server, error) {
 
 // Listen takes in who comes to ln, through the door, until ctx ends (see park.Door.Listen).
 func (s *Server) Listen(ctx context.Context, ln net.Listener, handshake park.Handshake) error {
-	return s.door.Listen(ctx, ln, handshake, park.Protocol{Whole: whole, Serve: s.serve})
+	return s.door.Listen(ctx, ln, handshake, park.Protocol{Whole: whole, Serve: s.Serve})
 }

@@ -31,16 +31,9 @@ type world struct {
 
 func newWorld(t *testing.T, script hubtest.Script, cfg Config) *world {
 	t.Helper()
-	return newWorldBehind(t, script, cfg, park.DoorConfig{})
-}
-
-// newWorldBehind is newWorld with a door of one's own.
-func newWorldBehind(t *testing.T, script hubtest.Script, cfg Config, door park.DoorConfig) *world {
-	t.Helper()
 	w := &world{t: t, core: hubtest.NewCore(script), lot: park.New(park.Config{})}
-	door.Lot = w.lot
 	var err error
-	if w.door, err = park.NewDoor(door); err != nil {
+	if w.door, err = park.NewDoor(park.DoorConfig{Lot: w.lot}); err != nil {
 		t.Fatal(err)
 	}
 	cfg.Core, cfg.Door = w.core, w.door
@@ -69,7 +62,11 @@ func (w *world) dial() *peer {
 	w.t.Helper()
 	here, there := net.Pipe()
 	facts := &device.Conn{Transport: device.MQTT, Remote: netip.MustParseAddrPort("10.0.0.1:5000"), Accepted: time.Now()}
-	w.peers.Go(func() { w.server.Serve(context.Background(), here, facts, nil) })
+	w.peers.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), park.ArriveWithin)
+		defer cancel()
+		w.server.Serve(ctx, park.Peer{Conn: here, Facts: facts, Admitted: func() {}})
+	})
 	w.t.Cleanup(func() { _ = there.Close() })
 	return &peer{Conn: there, t: w.t}
 }

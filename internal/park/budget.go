@@ -19,7 +19,7 @@ var errHoard = errors.New("park: too much input of peers that are not authentica
 type budget struct {
 	net.Conn
 
-	left atomic.Int64 // bytes that may still be read; negative once lifted
+	left atomic.Int64 // bytes that may still be read; negative without a bound
 	host atomic.Pointer[stranger]
 
 	// owned by who reads
@@ -85,15 +85,15 @@ func (b *budget) await() error {
 // fresh reads what has not been read before.
 func (b *budget) fresh(p []byte) (int, error) {
 	left := b.left.Load()
-	if left < 0 {
-		return b.Conn.Read(p)
-	}
 	if left == 0 {
 		return 0, errBudget
 	}
 	b.waits()
+	defer b.resumes()
+	if left < 0 {
+		return b.Conn.Read(p)
+	}
 	n, err := b.Conn.Read(p[:min(int64(len(p)), left)])
-	b.resumes()
 	b.left.CompareAndSwap(left, left-int64(n)) // fails only if lifted meanwhile
 	return n, err
 }

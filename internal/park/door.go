@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -29,6 +28,10 @@ type Protocol struct {
 	// Serve speaks with a peer, until the connection has ended or Conn.Run has taken it over,
 	// and closes it in any case. ctx ends with the peer's time as a stranger.
 	Serve func(ctx context.Context, p Peer)
+	// Relayed: Serve hands the connection to somebody who reads and writes on goroutines of
+	// his own and bounds what he reads, so it stays with package net. Serve returns once
+	// the peer is admitted or gone; until then it counts as a stranger.
+	Relayed bool
 }
 
 // Peer is who has come through a Door.
@@ -98,21 +101,8 @@ func (d *Door) Lot() *Lot { return d.lot }
 // each listener that waits for the next.
 func (d *Door) Strangers() int { return len(d.gate.places) }
 
-// Enter counts a peer that somebody else has accepted. leave, which may be called more than
-// once, is for when it is authenticated, or gone. Without ok there is no room for it.
-func (d *Door) Enter(addr netip.Addr) (leave func(), ok bool) {
-	if !d.gate.try() {
-		return nil, false
-	}
-	st := &stranger{addr: addr}
-	if d.gate.enter(st) != entered {
-		return nil, false
-	}
-	return func() { d.gate.leave(st) }, true
-}
-
-// Gather reads the first packet of a peer that somebody else has accepted, or what will
-// never be one: nobody is read more than MaxArrival bytes of.
+// Gather reads the first packet of a peer that has said nothing yet, or what will never be
+// one: nobody is read more than MaxArrival bytes of.
 func Gather(nc net.Conn, whole func(in []byte) bool) (in []byte, err error) {
 	st := &stranger{}
 	err = st.gather(&tray{home: make([]byte, plainHome)}, newBudget(nc, nil), whole)
@@ -210,9 +200,14 @@ func (d *Door) receive(nc net.Conn, host *reception, peers *sync.WaitGroup) erro
 // start lets one peer, who is inside, arrive.
 func (d *Door) start(nc net.Conn, st *stranger, peers *sync.WaitGroup) error {
 	now, host := time.Now(), st.host
-	s, err := d.lot.adopt(nc, st)
+	var s *socket
+	err := errNoDescriptor
+	if !host.protocol.Relayed {
+		s, err = d.lot.adopt(nc, st)
+	}
 	if errors.Is(err, errNoDescriptor) {
 		st.raw, st.end = newBudget(nc, st), func() { _ = nc.Close() }
+		st.raw.rationed = true
 		st.since.Store(now.UnixNano()) // from here on it may be ended
 		stop := host.stop(st.end)
 		go func() {

@@ -60,12 +60,14 @@ func (p path) quay(cfg DoorConfig) *quay {
 }
 
 // listen runs Listen until the test ends.
-func (q *quay) listen(handshake Handshake) *wires {
+func (q *quay) listen(handshake Handshake) *wires { return q.listenTo(handshake, q.protocol()) }
+
+func (q *quay) listenTo(handshake Handshake, protocol Protocol) *wires {
 	ln := newWires()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := q.door.Listen(ctx, ln, handshake, q.protocol()); err != nil {
+		if err := q.door.Listen(ctx, ln, handshake, protocol); err != nil {
 			q.Errorf("Listen = %v", err)
 		}
 	})
@@ -330,6 +332,7 @@ func TestStrangersPerAddress(t *testing.T) {
 		q.says(one, "open", "ping") // who is authenticated is no stranger
 		q.says(three, "open", "ping")
 		q.says(four, "open", "ping")
+		synctest.Wait()
 		if n := q.door.Strangers(); n != 2 { // the silent one, and the listener's own
 			t.Errorf("%d places taken, want 2", n)
 		}

@@ -11,8 +11,8 @@ const (
 	ArriveWithin = 30 * time.Second
 
 	// DefaultArriving bounds peers that are not yet authenticated, all together: 64 MiB at
-	// 24 kB each. Beyond, accepting pauses.
-	DefaultArriving = 2_700
+	// 24 KiB each, as package config has it. Beyond, accepting pauses.
+	DefaultArriving = 2_730
 
 	// DefaultArrivingPerAddress bounds them per address (IPv6: per /64).
 	DefaultArrivingPerAddress = 1_024

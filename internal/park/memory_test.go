@@ -123,14 +123,14 @@ func (m *memory) of(fd int) *wire {
 }
 
 func (m *memory) adopt(nc net.Conn) (int, error) {
-	n, ok := nc.(*near)
-	if !ok {
-		return 0, errNoDescriptor
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
 		return 0, m.fail
+	}
+	n, ok := nc.(*near)
+	if !ok {
+		return 0, errNoDescriptor
 	}
 	fd := 3
 	for m.open[fd] != nil {

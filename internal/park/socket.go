@@ -87,7 +87,9 @@ func (s *socket) begin() error {
 // own is the owner. Once the socket is closed it keeps the word, so that nobody else can
 // become the owner.
 func (s *socket) own() {
-	growStack(0)
+	if s.guest == nil || s.guest.phase != hailing { // who hails may have to wait for its turn
+		growStack(0)
+	}
 	for over := false; !over; over = s.word.leave() {
 		if s.stage.step(s, s.take()) {
 			return
@@ -102,7 +104,7 @@ func (s *socket) own() {
 // runtime keeps for each processor.
 //
 //go:noinline
-func growStack(touch int) byte {
+func growStack(touch int) byte { //nolint:unparam // what it returns keeps the frame
 	if touch == 0 { // the frame counts, not what is done with it
 		return 0
 	}

@@ -97,7 +97,11 @@ func (st *stranger) arrive(s *socket, bits uint32) error {
 // run takes a peer through its arrival, and serves it, on the plain path.
 func (st *stranger) run(stop func() bool) {
 	st.settle(time.Now())
-	err := st.shake()
+	_ = st.raw.SetDeadline(st.until) // a socket that refuses fails at the first read
+	err := st.raw.await()
+	if err == nil {
+		err = st.shake()
+	}
 	if err == nil {
 		err = st.gather(&tray{home: make([]byte, plainHome)}, st.conn, st.host.protocol.Whole)
 	}
@@ -153,6 +157,7 @@ func (st *stranger) hoards(n int) error {
 func (st *stranger) shake() (err error) {
 	_ = st.raw.SetDeadline(st.until) // a socket that refuses fails at the first read
 	st.host.door.turn(first)
+	growStack(0)
 	st.inTurn = true
 	st.conn, st.facts, st.certs, err = st.host.shake(st.raw)
 	st.inTurn = false
@@ -173,13 +178,16 @@ func (st *stranger) serve(err error) {
 	}
 	in := st.kept
 	st.kept, st.raw.rationed = nil, false
+	if st.host.protocol.Relayed {
+		st.raw.left.Store(-1)
+	}
 	st.host.serve(st.until, Peer{Conn: st.conn, In: in, Facts: st.facts, Certs: st.certs, Admitted: st.admitted})
 }
 
 // admitted ends being a stranger.
 func (st *stranger) admitted() {
 	st.raw.lift()
-	_ = st.raw.SetReadDeadline(time.Time{}) // a socket that refuses fails at the next read
+	_ = st.raw.SetDeadline(time.Time{}) // a socket that refuses fails at the next read
 	st.leave()
 	if s := under(st.raw); s != nil {
 		s.guest = nil

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,6 +152,72 @@ func TestSlowHandshakesMakeRoom(t *testing.T) {
 		}
 	})
 }
+
+// A relayed peer stays with package net, so that whoever serves it may read and write at
+// once. It is a stranger until it is admitted, and while it is silent it takes no seat.
+func TestRelayedPeers(t *testing.T) {
+	onMemory(t, func(p path, m *memory) {
+		q := p.quay(DoorConfig{MaxArriving: seatPart, MaxArrivingPerAddress: 3}) // one seat
+		admit := make(chan struct{})
+		protocol := q.protocol()
+		protocol.Relayed = true
+		protocol.Serve = func(ctx context.Context, peer Peer) {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = peer.Conn.Write(peer.In)
+				_, _ = io.Copy(peer.Conn, peer.Conn)
+			}()
+			select {
+			case <-admit:
+				peer.Admitted()
+			case <-ctx.Done():
+				_ = peer.Conn.Close()
+			}
+			<-ended
+			_ = peer.Conn.Close()
+		}
+		m.setFail(errors.New("a relayed peer was taken out of package net"))
+		ln := q.listenTo(bare, protocol)
+		dial := func() net.Conn {
+			here, peer := net.Pipe()
+			ln.conns <- descriptor{here}
+			q.Cleanup(func() { _ = peer.Close() })
+			return peer
+		}
+		silent, speaking := dial(), dial()
+		echoed := func(word string) {
+			t.Helper()
+			go func() { _, _ = speaking.Write([]byte(word)) }()
+			got := make([]byte, len(word))
+			if _, err := io.ReadFull(speaking, got); err != nil || string(got) != word {
+				t.Fatalf("read %.10q, %v; want %.10q", got, err, word)
+			}
+		}
+		echoed("open")
+		echoed("ping")
+		echoed(strings.Repeat("much", MaxArrival)) // who serves it bounds that
+		if n := q.door.Strangers(); n != 3 {
+			t.Errorf("%d places taken, want two and the listener's own", n)
+		}
+		close(admit)
+		synctest.Wait()
+		if n := q.door.Strangers(); n != 2 {
+			t.Errorf("%d places taken, want one and the listener's own", n)
+		}
+		if took := q.gone(silent); took != ArriveWithin {
+			t.Errorf("the silent one was closed after %v, want %v", took, ArriveWithin)
+		}
+		time.Sleep(ArriveWithin)
+		echoed("more")
+		_ = speaking.Close()
+	})
+}
+
+// descriptor is a connection that says it has a descriptor.
+type descriptor struct{ net.Conn }
+
+func (descriptor) SyscallConn() (syscall.RawConn, error) { return nil, syscall.EINVAL }
 
 // Before it is admitted, TLS is given whole records only, because it takes the whole size
 // of one for its header; and between two of them nothing is kept for it.

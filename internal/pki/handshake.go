@@ -18,7 +18,7 @@ import (
 // certificate asked for but neither required nor verified (reaching-the-hub 4). Protos
 // are the ALPN protocols: "http/1.1" for HTTPS, because a WebSocket needs it; none for
 // MQTT. Sessions resume across all listeners' own connections, and tickets carry a
-// lineage for those that Handshake and Listen serve.
+// lineage for those that Handshake serves.
 func (a *Authority) TLSConfig(protos ...string) *tls.Config {
 	base := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -69,34 +69,14 @@ func Handshake(ctx context.Context, raw net.Conn, config *tls.Config) (*tls.Conn
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, device.TLS{}, fmt.Errorf("tls handshake: %w", err)
 	}
-	facts := Facts(c)
+	facts := told(c)
 	slim(c, config)
 	return c, facts, nil
 }
 
-// Listen makes a TLS listener whose connections know Facts. Accept does no
-// handshake: the first read or write does, on the goroutine of whoever calls it.
-func Listen(inner net.Listener, config *tls.Config) net.Listener {
-	return listener{Listener: inner, config: config}
-}
-
-type listener struct {
-	net.Listener
-	config *tls.Config
-}
-
-// Accept waits for the next connection.
-func (l listener) Accept() (net.Conn, error) {
-	raw, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return tls.Server(newConn(raw), l.config), nil
-}
-
-// Facts gives what the handshake of a connection of Handshake or Listen told; it is
+// told gives what the handshake of a connection told; it is
 // empty before the handshake has ended.
-func Facts(c *tls.Conn) device.TLS {
+func told(c *tls.Conn) device.TLS {
 	state := c.ConnectionState()
 	if !state.HandshakeComplete {
 		return device.TLS{}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"sync"
 	"testing"
@@ -348,63 +347,6 @@ func TestMuchMayBeSentAfterTheHandshake(t *testing.T) {
 	wg.Wait()
 }
 
-// TestListenServesHTTP: net/http does the handshake itself, and a handler can still
-// have the facts.
-func TestListenServesHTTP(t *testing.T) {
-	a, roots := authority(t)
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln := Listen(inner, a.TLSConfig("http/1.1"))
-	type connKey struct{}
-	facts := make(chan device.TLS, 2)
-	server := &http.Server{
-		ReadHeaderTimeout: time.Minute,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if got := Facts(c.(*tls.Conn)); got != (device.TLS{}) {
-				t.Errorf("facts before the handshake: %+v", got)
-			}
-			return context.WithValue(ctx, connKey{}, c)
-		},
-		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			facts <- Facts(r.Context().Value(connKey{}).(*tls.Conn))
-			if r.TLS == nil {
-				t.Error("net/http does not know that it speaks TLS")
-			}
-		}),
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = server.Serve(ln) })
-	defer wg.Wait()
-	defer server.Close()
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{
-			RootCAs: roots, ServerName: "hub.localtest", NextProtos: []string{"h2", "http/1.1"},
-			ClientSessionCache: tls.NewLRUClientSessionCache(1),
-		},
-		DisableKeepAlives: true,
-	}
-	var seen []device.TLS
-	for range 2 {
-		resp, err := (&http.Client{Transport: transport}).Get("https://" + inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.ProtoMajor != 1 {
-			t.Errorf("spoke %s; a WebSocket needs HTTP/1.1", resp.Proto)
-		}
-		seen = append(seen, <-facts)
-	}
-	if seen[0].ALPN != "http/1.1" || seen[0].HelloHash == 0 || seen[0].Lineage == 0 || seen[0].Handshake <= 0 {
-		t.Errorf("first: %+v", seen[0])
-	}
-	if !seen[1].Resumed || seen[1].Lineage != seen[0].Lineage {
-		t.Errorf("second: %+v", seen[1])
-	}
-}
-
 func TestTLSConfigServesStrangersToo(t *testing.T) {
 	a, roots := authority(t)
 	here, there := net.Pipe()
@@ -417,7 +359,7 @@ func TestTLSConfigServesStrangersToo(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
-	if got := Facts(client); got.HelloHash != 0 || got.Version != tls.VersionTLS12 {
+	if got := told(client); got.HelloHash != 0 || got.Version != tls.VersionTLS12 {
 		t.Errorf("facts of a connection that is not ours: %+v", got)
 	}
 }

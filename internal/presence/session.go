@@ -110,7 +110,8 @@ func (p *Presence) session(ctx context.Context, id iot.Identity) (session, store
 // StoreSubscriptions makes subs what is kept of the seat's identity, on stable storage
 // when it returns; nothing is written if it is kept already. Errors are fault.Error:
 // the seat's own end if it was fenced or released, InvalidOperation for more
-// subscriptions than a record holds, ServerError of the store.
+// subscriptions than a record holds, ServiceUnavailable while the store is full,
+// ServerError of the store.
 func (p *Presence) StoreSubscriptions(ctx context.Context, s *Seat, subs []device.Subscription) error {
 	if len(subs) > maxSubscriptions {
 		return fault.New(fault.InvalidOperation, "presence.subscribe", "an identity keeps at most %d subscriptions", maxSubscriptions)
@@ -166,10 +167,19 @@ func (p *Presence) change(ctx context.Context, s *Seat, to func(session, store.R
 			return nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return fault.Wrap(err, fault.ServerError, "presence.subscribe", "the session could not be kept")
+			return fault.Wrap(err, codeOf(err), "presence.subscribe", "the session could not be kept")
 		}
 	}
 	return fault.New(fault.ServerError, "presence.subscribe", "the session was changed by others %d times in a row", maxAttempts)
+}
+
+// codeOf says what a refusal of the store is to a device: one with a full disk takes it
+// again later.
+func codeOf(err error) fault.Code {
+	if errors.Is(err, store.ErrFull) {
+		return fault.ServiceUnavailable
+	}
+	return fault.ServerError
 }
 
 // mayWrite refuses a seat that has ended, or whose epoch is below the record's.

@@ -212,6 +212,8 @@ func (r *Registry) VerifyCA(ctx context.Context, name string, certificate []byte
 			return err
 		}
 		switch {
+		case commonNames(proof) > 1: // the authority may have signed for another of them
+			return fault.New(fault.ArgumentInvalid, op, "the certificate has %d common names, and which of them counts is not agreed", commonNames(proof))
 		case proof.Subject.CommonName != a.VerificationCode:
 			return fault.New(fault.ArgumentInvalid, op, "the certificate's common name is not the verification code")
 		case proof.CheckSignatureFrom(ca) != nil:

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -43,6 +45,10 @@ func TestAuthorityProvesThatItsKeyIsHeld(t *testing.T) {
 		t.Errorf("got %+v", ca)
 	}
 	code := ca.VerificationCode
+	twice := issue(t, &x509.Certificate{
+		Subject:   pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: oidCommonName(), Value: "d"}, {Type: oidCommonName(), Value: code}}},
+		NotBefore: from, NotAfter: to,
+	}, root)
 	for name, tc := range map[string]struct {
 		proof  issued
 		detail string
@@ -52,6 +58,7 @@ func TestAuthorityProvesThatItsKeyIsHeld(t *testing.T) {
 		"another authority":    {leaf(t, code, from, to, other), "is not signed by certificate authority 'plant'"},
 		"signed by itself":     {selfSigned(t, code, from, to), "is not signed by"},
 		"expired":              {leaf(t, code, from, testStart.Add(-time.Minute), root), "expired at"},
+		"two names":            {twice, "2 common names"},
 		"the authority itself": {root, "is not the verification code"},
 	} {
 		_, err := f.VerifyCA(t.Context(), "plant", tc.proof.pem())

@@ -13,6 +13,7 @@ import (
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/iot"
 	"github.com/berth-iot/berth/internal/store/pebble"
+	"github.com/berth-iot/berth/internal/store/storetest"
 )
 
 // onPebble opens a log on the embedded engine.
@@ -74,10 +75,7 @@ func pour(t *testing.T, w *Writer, woken wait, name string, pad int, stop <-chan
 // counted is there afterwards, in order, dense, and what is written then follows it.
 // With retention running, sequences are never used again.
 func TestPowerLossKeepsWhatIsDurable(t *testing.T) {
-	runs := uint64(12)
-	if testing.Short() {
-		runs = 4
-	}
+	runs := uint64(storetest.Rounds(t, 12))
 	for seed := range runs {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,7 +91,7 @@ func (g *Groups) Born() time.Time {
 
 // Create makes a group, on stable storage when it returns. One that is there already is
 // given as it is. Codes: ArgumentInvalid for a name that cannot be, InvalidOperation when
-// there are as many as there may be.
+// there are as many as there may be, ServiceUnavailable while the store is full.
 func (g *Groups) Create(ctx context.Context, name string) (iot.ConsumerGroup, error) {
 	const op = "telemetry.create_group"
 	if !iot.ValidConsumerGroup(name) {
@@ -112,14 +113,23 @@ func (g *Groups) Create(ctx context.Context, name string) (iot.ConsumerGroup, er
 		return iot.ConsumerGroup{}, fault.Wrap(err, fault.ServerError, op, "")
 	}
 	if _, err := g.records.Apply(ctx, store.Batch{Writes: []store.Write{{Key: groupKeys + key, Value: value, If: store.Any}}}); err != nil {
-		return iot.ConsumerGroup{}, fault.Wrap(err, fault.ServerError, op, "the consumer group could not be stored; try again")
+		return iot.ConsumerGroup{}, fault.Wrap(err, refusal(err), op, "the consumer group could not be stored; try again")
 	}
 	g.all[key] = group
 	return group, nil
 }
 
+// refusal says what a refusal of the store is to a back-end.
+func refusal(err error) fault.Code {
+	if errors.Is(err, store.ErrFull) {
+		return fault.ServiceUnavailable
+	}
+	return fault.ServerError
+}
+
 // Delete removes a group, on stable storage when it returns; who reads for it goes on.
-// Codes: GroupNotFound, InvalidOperation for the default group.
+// Codes: GroupNotFound, InvalidOperation for the default group, ServiceUnavailable
+// while the store is full.
 func (g *Groups) Delete(ctx context.Context, name string) error {
 	const op = "telemetry.delete_group"
 	key := strings.ToLower(name)
@@ -132,7 +142,7 @@ func (g *Groups) Delete(ctx context.Context, name string) error {
 		return fault.New(fault.GroupNotFound, op, "there is no consumer group %.64q", name)
 	}
 	if _, err := g.records.Apply(ctx, store.Batch{Writes: []store.Write{{Key: groupKeys + key, Delete: true, If: store.Any}}}); err != nil {
-		return fault.Wrap(err, fault.ServerError, op, "the consumer group could not be removed; try again")
+		return fault.Wrap(err, refusal(err), op, "the consumer group could not be removed; try again")
 	}
 	delete(g.all, key)
 	return nil

@@ -89,12 +89,15 @@ type Log struct {
 	once    sync.Once
 }
 
-// Open reads the ends of all partitions and starts the committer and retention.
+// Open reads the ends of all partitions and starts the committer and retention. A trim that
+// a crash took back is repeated before anybody reads: no partition begins earlier than it
+// did.
 func Open(c Config) (*Log, error) {
 	l, err := load(c)
 	if err != nil {
 		return nil, err
 	}
+	l.retain()
 	l.wg.Go(l.commitLoop)
 	l.wg.Go(l.retainLoop)
 	return l, nil

@@ -12,11 +12,11 @@ func (l *Log) retainLoop() {
 	tick := time.NewTicker(l.conf.RetainEvery)
 	defer tick.Stop()
 	for {
-		l.retain()
 		select {
 		case <-l.stop:
 			return
 		case <-tick.C:
+			l.retain()
 		}
 	}
 }

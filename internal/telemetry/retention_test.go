@@ -142,6 +142,32 @@ func TestRetentionOutlivesAFailingTrim(t *testing.T) {
 	}
 }
 
+// TestTrimTakenBackIsRepeatedBeforeAnybodyReads: a trim is not durable at once, so a loss of
+// power may take it back; the beginning of a partition does not go back with it.
+func TestTrimTakenBackIsRepeatedBeforeAnybodyReads(t *testing.T) {
+	m := storetest.New()
+	c := &clock{millis: 1_000_000}
+	conf := Config{Log: m.Log(), Partitions: 1, Now: c.now, RetentionBytes: 5 << 20, RetainEvery: time.Hour}
+	l := still(t, conf)
+	fill(t, l, c, 60)
+	m.Fail(func(op storetest.Op) error {
+		if op == storetest.LogTrim {
+			return errors.New("the power is gone")
+		}
+		return nil
+	})
+	l.retain()
+	m.Fail(nil)
+	kept := l.Partitions()[0].First
+	again := opened(t, conf)
+	if first := again.Partitions()[0].First; first != kept || kept == 0 {
+		t.Errorf("the partition begins at %d, it began at %d", first, kept)
+	}
+	if first := take(t, again, 0, device.Start{}, 1)[0].Sequence; first != kept {
+		t.Errorf("the first event read is %d, it was %d", first, kept)
+	}
+}
+
 // TestExpiredIsAlwaysAMark, never the place behind the last one, and nothing that
 // either limit protects goes.
 func TestExpiredIsAlwaysAMark(t *testing.T) {

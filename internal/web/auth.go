@@ -23,6 +23,7 @@ func (c *call) authorize() error {
 	for _, right := range c.match.rights {
 		_, err = c.s.cfg.Gate.Authorize(c.r.Header.Get("Authorization"), c.host(), c.match.path, right)
 		if err == nil {
+			c.admit()
 			return nil
 		}
 	}
@@ -33,13 +34,16 @@ func (c *call) authorize() error {
 // that the certificate its TLS client offered.
 func (c *call) authenticate() error {
 	cred := device.Credential{SAS: c.r.Header.Get("Authorization")}
-	_, cred.Certificates = c.s.facts(c.r)
+	if g := c.guest(); g != nil {
+		cred.Certificates = g.certs
+	}
 	ctx, cancel := c.within(callTimeout)
 	defer cancel()
 	proof, err := c.s.cfg.Gate.AuthorizeDevice(ctx, c.match.id, c.host(), c.match.path, cred)
 	if err != nil {
 		return unauthorized(err)
 	}
+	c.admit()
 	c.proof = proof
 	return nil
 }

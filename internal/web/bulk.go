@@ -3,6 +3,8 @@ package web
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 
 	"github.com/berth-iot/berth/internal/fault"
@@ -64,6 +66,7 @@ func operation(mode iot.ImportMode) string {
 // decodeBulk reads the items one by one, so that a body of a million tiny ones costs
 // no more than the hundred that are allowed.
 func decodeBulk(body []byte) ([]iot.BulkItem, error) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	d := json.NewDecoder(bytes.NewReader(body))
 	first, err := d.Token()
 	if err != nil || first != json.Delim('[') {
@@ -88,8 +91,10 @@ func decodeBulk(body []byte) ([]iot.BulkItem, error) {
 		}
 		items = append(items, item)
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, fault.Wrap(err, fault.IotHubFormatError, "web.bulk", "the body is not JSON")
+	_, last := d.Token() // the bracket
+	_, end := d.Token()
+	if last != nil || !errors.Is(end, io.EOF) {
+		return nil, fault.Wrap(errors.Join(last, end), fault.IotHubFormatError, "web.bulk", "the body is not JSON")
 	}
 	return items, nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/berth-iot/berth/internal/device"
@@ -218,7 +218,8 @@ func (c *call) decode(limit int64, v any) error {
 // decodeJSON reads a JSON text: 400006 for what is not JSON, 400004 for a member
 // that is not what it should be, 400005 for nothing at all.
 func decodeJSON(b []byte, v any) error {
-	if len(strings.TrimSpace(string(b))) == 0 || string(b) == "null" {
+	b = bytes.TrimPrefix(b, []byte("\ufeff")) // of editors and PowerShell; RFC 8259 8.1 lets it be ignored
+	if text := bytes.TrimSpace(b); len(text) == 0 || string(text) == "null" {
 		return fault.New(fault.ArgumentNull, "web.decode", "BadRequest: the request needs a JSON body")
 	}
 	err := json.Unmarshal(b, v)

@@ -2,10 +2,8 @@ package web
 
 import (
 	"context"
-	"crypto/x509"
 	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/iot"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 // identities are the registry's devices and modules, one at a time. Errors of all
@@ -117,10 +116,11 @@ type failures interface {
 // Socket is what a WebSocket of one sub-protocol is handed to.
 type Socket struct {
 	Transport device.Transport // written into the facts of the connection
-	// Serve speaks the protocol over nc, whose reads and writes are the payload of binary
-	// messages. The conversation is over when it has closed nc, which may be after it has
-	// returned. ctx ends when the server is done waiting for it.
-	Serve func(ctx context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate)
+	// Serve speaks the protocol with a peer that has said nothing yet, and of whose connection
+	// reads and writes are the payload of binary messages. The conversation is over when it has
+	// closed the connection, which may be after it has returned. ctx ends with the peer's
+	// time as a stranger, or when the server is done waiting for it.
+	Serve func(ctx context.Context, p park.Peer)
 }
 
 // About is what GET /berth/v1/hub says of the hub.
@@ -153,7 +153,6 @@ type Config struct {
 		prometheus.Registerer
 		prometheus.Gatherer
 	}
-	ConnID func() uint64    // ids of connections, unique within the process; nil: counted here
 	Ready  func() error     // nil: ready; the error's text is shown on the operators' port
 	Logger *slog.Logger     // nil: discarded
 	Now    func() time.Time // nil: time.Now

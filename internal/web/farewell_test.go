@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -27,17 +26,17 @@ type ending struct {
 // until it is closed, the kernel can be asked about it.
 func TestFarewellOfAWebSocket(t *testing.T) {
 	ended := make(chan ending, 1)
-	serve := func(_ context.Context, nc net.Conn, facts *device.Conn, _ []*x509.Certificate) {
+	serve := func(_ context.Context, p park.Peer) {
 		var e ending
-		if facts.Kernel != nil {
-			e.kernel = facts.Kernel()
+		if p.Facts.Kernel != nil {
+			e.kernel = p.Facts.Kernel()
 		}
 		var err error
 		for buf := make([]byte, 64); err == nil; {
-			_, err = nc.Read(buf)
+			_, err = p.Conn.Read(buf)
 		}
-		e.farewell = nc.(interface{ Farewell() bool }).Farewell()
-		_ = nc.Close()
+		e.farewell = p.Conn.(interface{ Farewell() bool }).Farewell()
+		_ = p.Conn.Close()
 		ended <- e
 	}
 	s := serveTLS(t, newFixture(t, func(c *Config) { c.Sockets = map[string]Socket{"mqtt": {Transport: device.MQTTWS, Serve: serve}} }))
@@ -130,12 +129,13 @@ func TestAfterlifeOfAWebSocket(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			lot, b := park.New(park.Config{}), beaten{make(chan device.Afterlife, 1)}
-			serve := func(_ context.Context, nc net.Conn, _ *device.Conn, _ []*x509.Certificate) {
-				parked, err := lot.Admit(nc, nil)
+			serve := func(_ context.Context, p park.Peer) {
+				parked, err := lot.Admit(p.Conn, nil)
 				if err != nil {
 					t.Error(err)
 					return
 				}
+				p.Admitted()
 				parked.Run(b, nil)
 			}
 			s := serveTLS(t, newFixture(t, func(cfg *Config) {

@@ -217,11 +217,27 @@ func TestBulk(t *testing.T) {
 		`[`:                                 "IotHubFormatError",
 		``:                                  "ArgumentNull",
 		`x`:                                 "IotHubFormatError",
+		`[{"id":"d1"}] x`:                   "IotHubFormatError",
+		`[{"id":"d1"}]]`:                    "IotHubFormatError",
 	} {
 		w := f.as(t, "registryReadWrite", "POST", path, body)
 		if got := raw(w.Header(), "iothub-errorcode"); got != code || w.Code < 400 {
 			t.Errorf("%.40s: %d %s, want %s", body, w.Code, w.Body, code)
 		}
+	}
+}
+
+// TestByteOrderMarkIsIgnored: editors and PowerShell put one before what they write.
+func TestByteOrderMarkIsIgnored(t *testing.T) {
+	f := newFixture(t)
+	if w := f.as(t, "iothubowner", "PUT", "/devices/d1?"+version, "\ufeff{}"); w.Code != http.StatusOK {
+		t.Errorf("a device: %d %s", w.Code, w.Body)
+	}
+	if w := f.as(t, "iothubowner", "POST", "/devices?"+version, "\ufeff[{\"id\":\"d2\"}]"); w.Code != http.StatusOK {
+		t.Errorf("in bulk: %d %s", w.Code, w.Body)
+	}
+	if w := f.as(t, "iothubowner", "PUT", "/devices/d3?"+version, "\ufeff"); raw(w.Header(), "iothub-errorcode") != "ArgumentNull" {
+		t.Errorf("nothing else: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -15,9 +15,7 @@ const (
 	writeTimeout  = 60 * time.Second // for an answer that is not a stream, from the end of the headers
 	idleTimeout   = 2 * time.Minute  // between requests of one connection
 
-	maxConns           = 2048      // connections that are not WebSockets; beyond it accepting pauses
-	maxConnsPerAddress = 1024      // the same from one address (IPv6: one /64); beyond it they are closed
-	maxRawInput        = 32 * 1024 // raw bytes, TLS handshake included, before the first request is whole
+	maxConns = 2048 // connections that are not WebSockets; beyond it each is closed behind its answer
 )
 
 // Limits of one request.

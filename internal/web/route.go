@@ -1,7 +1,9 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/berth-iot/berth/internal/fault"
@@ -21,7 +23,7 @@ const (
 
 // endpoint is one operation of one path.
 type endpoint struct {
-	method  string
+	method  string // empty: anyMethod
 	path    string // {device}, {module} and {name} stand for one segment, a last {rest} for one or more
 	surface surface
 	rights  []iot.Right // one of them is enough
@@ -50,6 +52,8 @@ type match struct {
 	id   iot.Identity
 	name string
 	path string // decoded, without leading slash, as a token's resource names it
+
+	allow []string // methods that the path answers to, if err is 405000
 }
 
 // newRouter compiles the table.
@@ -143,17 +147,17 @@ func split(escaped string) ([]segment, bool) {
 func (rt *router) try(method string, segs []segment) (match, error) {
 	var best *endpoint
 	var words *pattern
-	known := false
+	var allow []string
 	for _, p := range rt.paths {
 		if !p.matches(segs) {
 			continue
 		}
-		known = true
+		allow = append(allow, p.methods()...)
 		if words != nil && words.literals >= p.literals {
 			continue
 		}
 		for _, e := range p.endpoints {
-			if e.method == method || e.method == "" {
+			if e.method == method || e.method == "" && slices.Contains(anyMethod, method) {
 				best, words = e, p
 			}
 		}
@@ -161,14 +165,30 @@ func (rt *router) try(method string, segs []segment) (match, error) {
 	switch {
 	case best != nil:
 		return words.bind(best, segs)
-	case known:
-		return match{}, fault.New(fault.GenericMethodNotAllowed, "web.route", "this path does not answer to %.*q", maxQuoted, method)
+	case len(allow) > 0:
+		slices.Sort(allow)
+		return match{allow: slices.Compact(allow)}, fault.New(fault.GenericMethodNotAllowed, "web.route", "this path does not answer to %.*q", maxQuoted, method)
 	}
 	return match{}, notFound()
 }
 
 func notFound() *fault.Error {
 	return fault.New(fault.GenericNotFound, "web.route", "the hub has no such path")
+}
+
+// anyMethod is what an endpoint without a method stands for.
+var anyMethod = []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut}
+
+// methods are those that the path answers to.
+func (p *pattern) methods() []string {
+	var all []string
+	for _, e := range p.endpoints {
+		if e.method == "" {
+			return anyMethod
+		}
+		all = append(all, e.method)
+	}
+	return all
 }
 
 func (p *pattern) matches(segs []segment) bool {
@@ -220,5 +240,5 @@ func (p *pattern) bind(e *endpoint, segs []segment) (match, error) {
 
 func badID(what, v string) *fault.Error {
 	return fault.New(fault.ArgumentInvalid, "web.route",
-		"%.*q is no %s id: 1 to %d of A-Z a-z 0-9 and - : . + %% _ # * ? ! ( ) , = @ ; $ '", maxQuoted, v, what, iot.MaxIDLength)
+		"%.*q is no %s id: 1 to %d of A-Z a-z 0-9 and - : . + %% _ # * ? ! ( ) , = @ $ ' semicolon", maxQuoted, v, what, iot.MaxIDLength)
 }

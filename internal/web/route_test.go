@@ -89,6 +89,8 @@ func TestRouteRefuses(t *testing.T) {
 		{"PATCH", "/devices/d", fault.GenericMethodNotAllowed},
 		{"GET", "/devices/d/messages/events", fault.GenericMethodNotAllowed},
 		{"BREW", "/berth/v1/hub", fault.GenericMethodNotAllowed},
+		{"BREW", "/configurations", fault.GenericMethodNotAllowed},
+		{"HEAD", "/jobs/v2/j", fault.GenericMethodNotAllowed},
 		{"GET", "/devices/a%2Fb", fault.ArgumentInvalid},
 		{"GET", "/devices/a%00b", fault.ArgumentInvalid},
 		{"GET", "/devices/a%20b", fault.ArgumentInvalid},
@@ -105,6 +107,31 @@ func TestRouteRefuses(t *testing.T) {
 		if err == nil || fault.Of(err) != tt.want {
 			t.Errorf("%s %s: got %+v, %v, want %v", tt.method, tt.escaped, m, err, tt.want)
 		}
+	}
+}
+
+// TestRefusedMethodsNameThoseAllowed, as RFC 9110 15.5.6 demands.
+func TestRefusedMethodsNameThoseAllowed(t *testing.T) {
+	f := newFixture(t)
+	for path, want := range map[string]string{
+		"/devices/d1":                  "DELETE, GET, PUT",
+		"/devices/d1/":                 "DELETE, GET, PUT",
+		"/devices%2Fd1":                "DELETE, GET, PUT",
+		"/devices/query":               "DELETE, GET, POST, PUT", // query is an id too
+		"/devices/d1/messages/events":  "POST",
+		"/messages/deviceBound":        "DELETE, GET, PATCH, POST, PUT",
+		"/$iothub/websocket":           "GET",
+		"/berth/v1/devices/d1/explain": "GET",
+		"/devices/d1/modules/m1":       "DELETE, GET, PUT",
+		"/twins/d1/modules/m1":         "GET, PATCH, PUT",
+	} {
+		w := f.as(t, "iothubowner", "BREW", path+"?"+version, "")
+		if got := w.Header().Get("Allow"); w.Code != http.StatusMethodNotAllowed || got != want {
+			t.Errorf("%s: got %d, Allow %q, want 405, %q", path, w.Code, got, want)
+		}
+	}
+	if w := f.as(t, "iothubowner", "GET", "/nothing?"+version, ""); w.Header().Get("Allow") != "" {
+		t.Errorf("a path that is not there allows %q", w.Header().Get("Allow"))
 	}
 }
 

@@ -1,18 +1,20 @@
 package web
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 func TestSendStoresTheMessageAndItsHeaders(t *testing.T) {
@@ -137,11 +139,15 @@ func TestSendWithACertificate(t *testing.T) {
 	for name, want := range map[string]int{"d1": 204, "d2": 401} {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/devices/d1/messages/events", strings.NewReader("x"))
 		r.Host = hubHost
-		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Subject: pkix.Name{CommonName: name}}}}
+		g := f.server.newGuest(time.Now(), park.Peer{Certs: []*x509.Certificate{{Subject: pkix.Name{CommonName: name}}}, Admitted: func() {}})
+		r = r.WithContext(withGuest(r.Context(), g))
 		w := httptest.NewRecorder()
 		f.server.Handler().ServeHTTP(w, r)
 		if w.Code != want {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if known := g.known.Load(); known != (want == http.StatusNoContent) {
+			t.Errorf("%s: admitted %t", name, known)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-iot/berth/internal/device"
+	"github.com/berth-iot/berth/internal/park"
 	"github.com/berth-iot/berth/internal/pki"
 )
 
@@ -77,17 +80,24 @@ type served struct {
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-func serveTLS(t *testing.T, f *fixture) *served {
+func serveTLS(t *testing.T, f *fixture, perAddress ...int) *served {
 	t.Helper()
+	cfg := park.DoorConfig{Lot: park.New(park.Config{})}
+	if len(perAddress) > 0 {
+		cfg.MaxArrivingPerAddress = perAddress[0]
+	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := authority(t).TLSConfig("http/1.1")
+	door, err := park.NewDoor(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := f.server.Serve(context.Background(), ln, config); err != nil {
+		if err := f.server.Serve(context.Background(), ln, door, shake(authority(t).TLSConfig("http/1.1"))); err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})
@@ -111,6 +121,23 @@ func serveTLS(t *testing.T, f *fixture) *served {
 		wg.Wait()
 	})
 	return s
+}
+
+// shake is the hub's side of TLS.
+func shake(config *tls.Config) park.Handshake {
+	return func(ctx context.Context, nc net.Conn) (net.Conn, *device.Conn, []*x509.Certificate, error) {
+		facts := &device.Conn{
+			ID: 1, Transport: device.HTTPS, Accepted: time.Now(), Listener: nc.LocalAddr().String(),
+			Remote: netip.MustParseAddrPort(nc.RemoteAddr().String()), Local: netip.MustParseAddrPort(nc.LocalAddr().String()),
+			Kernel: device.Kernel(nc),
+		}
+		conn, told, err := pki.Handshake(ctx, nc, config)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		facts.TLS = told
+		return conn, facts, pki.Certificates(conn), nil
+	}
 }
 
 // answer is an open answer; its body is closed with the test.
@@ -189,124 +216,23 @@ func TestOversizedHeaderIsRefused(t *testing.T) {
 	}
 }
 
-// TestBudgetBeforeTheFirstRequest: a peer that only talks is cut off.
-func TestBudgetBeforeTheFirstRequest(t *testing.T) {
-	d := newDoor(4, 4, time.Now)
-	here, there := net.Pipe()
-	defer here.Close()
-	g, ok := d.enter(there)
-	if !ok {
-		t.Fatal("the door is closed")
-	}
-	go func() {
-		b := make([]byte, 1024)
-		for {
-			if _, err := here.Write(b); err != nil {
-				return
-			}
-		}
-	}()
-	n, err := io.Copy(io.Discard, g)
-	if n != maxRawInput || !errors.Is(err, errBudget) {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-	there.Close()
-}
-
-// TestDoorBoundsOneAddress, and forgets who left.
-func TestDoorBoundsOneAddress(t *testing.T) {
-	d := newDoor(10, 2, time.Now)
-	ln := &scripted{conns: make(chan net.Conn, 10)}
-	doorLn := d.listen(ln)
-	for range 3 {
-		_, there := net.Pipe()
-		ln.conns <- there
-	}
-	first, err := doorLn.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := doorLn.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	close(ln.conns) // the third is closed at once, then the listener ends
-	if _, err := doorLn.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("got %v", err)
-	}
-	if got := len(d.places); got != 2 {
-		t.Errorf("%d places taken, want 2", got)
-	}
-	d.state(first, http.StateHijacked)
-	d.state(first, http.StateClosed)
-	if got := len(d.places); got != 1 || len(d.from) != 1 {
-		t.Errorf("%d places taken by %d addresses, want 1", got, len(d.from))
-	}
-}
-
-// TestFullDoorPausesAccepting until somebody leaves.
-func TestFullDoorPausesAccepting(t *testing.T) {
-	d := newDoor(1, 10, time.Now)
-	ln := &scripted{conns: make(chan net.Conn, 2)}
-	doorLn := d.listen(ln)
-	for range 2 {
-		_, there := net.Pipe()
-		ln.conns <- there
-	}
-	first, err := doorLn.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := make(chan error)
-	go func() {
-		_, err := doorLn.Accept()
-		second <- err
-	}()
-	select {
-	case <-second:
-		t.Fatal("a second was let in")
-	case <-time.After(50 * time.Millisecond):
-	}
-	d.state(first, http.StateClosed)
-	if err := <-second; err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_, err := doorLn.Accept()
-		second <- err
-	}()
-	doorLn.Close()
-	if err := <-second; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// scripted is a listener of given connections.
-type scripted struct{ conns chan net.Conn }
-
-func (l *scripted) Accept() (net.Conn, error) {
-	nc, ok := <-l.conns
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return nc, nil
-}
-func (l *scripted) Close() error   { return nil }
-func (l *scripted) Addr() net.Addr { return &net.TCPAddr{} }
-
-// TestSlowHeaderIsCut: whoever trickles the headers is gone before half a minute.
-// The limit is net/http's to enforce; that it is set is ours.
+// TestSlowHeaderIsCut: whoever trickles the headers of a request behind the first, which is
+// the door's to bound, is gone before half a minute. The limit is net/http's to enforce; that
+// it is set is ours.
 func TestSlowHeaderIsCut(t *testing.T) {
 	f := newFixture(t)
 	f.server.http.ReadHeaderTimeout = 50 * time.Millisecond
 	s := serveTLS(t, f)
 	c := s.handshake(t)
+	in := bufio.NewReader(c)
+	ask(t, c, in, "")
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Read(make([]byte, 1)); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+	if _, err := in.ReadByte(); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
 		t.Error("the connection is still open")
 	}
 	for name, d := range map[string]time.Duration{

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,12 +11,13 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/berth-iot/berth/internal/fault"
-	"github.com/berth-iot/berth/internal/pki"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 // Server answers on the HTTPS port and on the operators' port.
@@ -29,7 +29,6 @@ type Server struct {
 	metrics *metrics
 	log     *slog.Logger
 	now     func() time.Time
-	door    *door
 	http    *http.Server
 	ops     *http.Server
 	cut     context.CancelFunc // ends the context of every request
@@ -39,7 +38,7 @@ type Server struct {
 
 	streams atomic.Int64
 	sockets atomic.Int64
-	ids     atomic.Uint64
+	guests  atomic.Int64 // connections that are not WebSockets
 	stopped sync.Once
 	inside  sync.WaitGroup // upgraded connections
 
@@ -78,10 +77,8 @@ func New(cfg Config) (*Server, error) {
 	if s.random == nil {
 		s.random = rand.Reader
 	}
-	s.door = newDoor(maxConns, maxConnsPerAddress, s.now)
 	s.http = s.server(base, s.Handler())
-	s.http.ConnContext = withConn
-	s.http.ConnState = s.door.state
+	s.http.ConnContext = withGuest
 	s.ops = s.server(base, s.OpsHandler())
 	s.ops.WriteTimeout = 0 // a CPU profile takes as long as it is asked to
 	return s, nil
@@ -105,13 +102,27 @@ func (s *Server) server(base context.Context, h http.Handler) *http.Server {
 	}
 }
 
-// Serve speaks TLS and HTTP/1.1 with whoever connects to ln, until Shutdown, or until
-// ctx ends, which stops accepting only. It closes ln. It may be called for several
-// listeners at once. Beyond the limits of connections, accepting pauses; too many of
-// one address are closed at once. The error is nil after Shutdown or ctx.
-func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config) error {
-	guarded := s.door.listen(ln)
-	return serve(ctx, s.http, pki.Listen(guarded, config))
+// Serve speaks HTTP/1.1 with whoever comes to ln, through the door (see park.Door.Listen),
+// until Shutdown, or until ctx ends, which stops accepting only. It closes ln. It may be
+// called for several listeners at once. The error is nil after Shutdown or ctx.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, door *park.Door, handshake park.Handshake) error {
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	inside := newRelay(ln)
+	served := make(chan error, 1)
+	go func() {
+		defer stop()
+		served <- serve(listening, s.http, inside)
+	}()
+	err := door.Listen(listening, ln, handshake, park.Protocol{
+		Whole: whole, Relayed: true,
+		Serve: func(ctx context.Context, p park.Peer) {
+			until, _ := ctx.Deadline()
+			inside.serve(ctx, s.newGuest(until, p))
+		},
+	})
+	stop()
+	return errors.Join(err, <-served)
 }
 
 // ServeOps answers the operators on ln, a loopback listener, without TLS, as Serve.
@@ -142,7 +153,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.cut()
 		err = errors.Join(context.Cause(ctx), s.http.Close())
 	}
-	s.door.close()
 	done := make(chan struct{})
 	go func() { s.inside.Wait(); close(done) }()
 	select {
@@ -162,6 +172,9 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serveHTTP) }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{s: s, w: &recorder{ResponseWriter: w}, r: r, shape: classic}
+	if s.guests.Load() > maxConns {
+		w.Header().Set("Connection", "close")
+	}
 	began := s.now()
 	defer func() { //nolint:contextcheck // a call carries its request, and that its context
 		if p := recover(); p != nil {
@@ -179,7 +192,6 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 // run routes, authorizes and performs a request.
 func (c *call) run() error {
-	pass(c.r)
 	id, err := c.s.tracking()
 	if err != nil {
 		return err
@@ -190,6 +202,9 @@ func (c *call) run() error {
 	c.w.Header().Set("Vary", "Origin")
 	c.query = c.r.URL.Query()
 	if c.match, err = c.s.router.find(c.r.Method, c.r.URL.EscapedPath()); err != nil {
+		if len(c.match.allow) > 0 {
+			c.w.Header().Set("Allow", strings.Join(c.match.allow, ", ")) // RFC 9110 15.5.6
+		}
 		if upgrade(c.r) { // the real hub answers a WebSocket to a wrong path so
 			return fault.New(fault.GenericBadRequest, "web.socket", "WebSockets are at /$iothub/websocket")
 		}

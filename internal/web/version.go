@@ -18,7 +18,8 @@ func checkVersion(query url.Values) error {
 	}
 	_, err := time.Parse(time.DateOnly, day)
 	if err != nil || day < minAPIVersion || suffix != "" && !strings.EqualFold(suffix, "-preview") {
-		return fault.New(fault.InvalidProtocolVersion, "web.version", "BadRequest")
+		return fault.New(fault.InvalidProtocolVersion, "web.version",
+			"BadRequest: the query has no api-version like 2021-04-12, of %s or later", minAPIVersion)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/berth-iot/berth/internal/fault"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 // upgrade reports whether a request asks to become a WebSocket.
@@ -56,10 +57,12 @@ func (s *Server) webSocket(c *call) error {
 		return fault.New(fault.ServiceUnavailable, "web.socket", "the hub is stopping")
 	}
 	defer s.inside.Done()
-	facts, certs := s.facts(c.r)
-	raw := connOf(c.r)
-	door := &hijacker{ResponseWriter: c.w}
-	ws, err := websocket.Accept(door, c.r, &websocket.AcceptOptions{
+	g := c.guest()
+	if g == nil {
+		return fault.New(fault.ServerError, "web.socket", "the request came without a connection")
+	}
+	taken := &hijacker{ResponseWriter: c.w}
+	ws, err := websocket.Accept(taken, c.r, &websocket.AcceptOptions{
 		Subprotocols:       []string{spelling},
 		InsecureSkipVerify: true, // any origin
 		CompressionMode:    websocket.CompressionDisabled,
@@ -70,11 +73,13 @@ func (s *Server) webSocket(c *call) error {
 	c.long = true
 	s.metrics.sockets.Inc()
 	defer s.metrics.sockets.Dec()
-	facts.Transport, facts.Kernel = socket.Transport, kernel(raw)
-	nc := newSocketConn(c, ws, raw)
-	nc.heard = door.heard
+	g.left()
+	nc := newSocketConn(c, ws, g)
+	nc.heard = taken.heard
 	defer nc.end()
-	socket.Serve(c.r.Context(), nc, facts, certs)
+	ctx, cancel := context.WithDeadline(c.r.Context(), g.arriveUntil())
+	socket.Serve(ctx, park.Peer{Conn: nc, Facts: g.upgraded(socket.Transport), Certs: g.certs, Admitted: g.admit})
+	cancel()
 	nc.wait(c.r.Context())
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/berth-iot/berth/internal/device"
+	"github.com/berth-iot/berth/internal/park"
 )
 
 // echo speaks what it hears, until the peer ends or says "bye".
@@ -29,9 +29,10 @@ func newEcho() *echo {
 	return &echo{facts: make(chan *device.Conn, 8), certs: make(chan []*x509.Certificate, 8), ended: make(chan error, 8)}
 }
 
-func (e *echo) serve(_ context.Context, nc net.Conn, facts *device.Conn, certs []*x509.Certificate) {
-	e.facts <- facts
-	e.certs <- certs
+func (e *echo) serve(_ context.Context, p park.Peer) {
+	nc := p.Conn
+	e.facts <- p.Facts
+	e.certs <- p.Certs
 	buf := make([]byte, 4096)
 	for {
 		n, err := nc.Read(buf)

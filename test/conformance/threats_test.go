@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,30 +27,88 @@ import (
 // compression, which the hub must not accept.
 func upgraded(t *testing.T, h *rig.Hub) (net.Conn, *bufio.Reader) {
 	t.Helper()
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: rig.Within}, "tcp", h.Run.HTTPS, h.TLS())
+	conn, r, err := tryUpgrade(t, h)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return conn, r
+}
+
+func tryUpgrade(t *testing.T, h *rig.Hub) (net.Conn, *bufio.Reader, error) {
+	t.Helper()
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: rig.Within}, "tcp", h.Run.HTTPS, h.TLS())
+	if err != nil {
+		return nil, nil, err
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(rig.Within))
 	if _, err := io.WriteString(conn, "GET /$iothub/websocket HTTP/1.1\r\nHost: "+rig.Host+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n"+
 		"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	r := bufio.NewReader(conn)
 	res, err := http.ReadResponse(r, nil)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	res.Body.Close()
 	if res.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("status %d, want 101", res.StatusCode)
+		return nil, nil, fmt.Errorf("status %d, want 101", res.StatusCode)
 	}
 	if agreed := res.Header.Get("Sec-WebSocket-Extensions"); agreed != "" {
-		t.Errorf("the hub agreed to %q", agreed)
+		return nil, nil, fmt.Errorf("the hub agreed to %q", agreed)
 	}
-	return conn, r
+	return conn, r, nil
+}
+
+// TestManyWebSocketsOfOneAddress: those for whom there is no room at once stand in line, and
+// each becomes a device in the end, over WebSocket as over TCP.
+func TestManyWebSocketsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	h := rig.Start(t, rig.Options{Local: true, Config: "[limits]\nunauthenticated_per_address = 2\n"})
+	ids := make([]rig.Identity, 30)
+	for i := range ids {
+		ids[i] = h.AddDevice(fmt.Sprintf("dev%02d", i))
+	}
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		wg.Go(func() {
+			conn, r, err := tryUpgrade(t, h)
+			if err == nil {
+				_, err = conn.Write(wsFrame(0x82, id.Hello().Bytes()))
+			}
+			answer := make([]byte, 6) // a frame of four bytes: a CONNACK
+			if err == nil {
+				_, err = io.ReadFull(r, answer)
+			}
+			if want := []byte{0x82, 4, 0x20, 2, 0, 0}; err != nil || !bytes.Equal(answer, want) {
+				t.Errorf("%s: %x, %v", id.DeviceID, answer, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestSilentStrangersOfHTTPS take the places of strangers on every port, and have to give
+// them up when others wait.
+func TestSilentStrangersOfHTTPS(t *testing.T) {
+	t.Parallel()
+	h := rig.Start(t, rig.Options{Local: true, Config: "[limits]\nunauthenticated = 24\n"})
+	d := h.AddDevice("dev1")
+	for i := range 40 {
+		conn, err := (&net.Dialer{Timeout: rig.Within}).DialContext(t.Context(), "tcp", h.Run.HTTPS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if i%2 == 0 { // the first half of a record
+			if _, err := conn.Write([]byte{22, 3, 1, 0, 200, 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.Dial(t).Enter(d.Hello())
 }
 
 // wsFrame is a client's frame masked with zeros; first holds the FIN and RSV bits and the

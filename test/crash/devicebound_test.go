@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-iot/berth/internal/store/storetest"
 	"github.com/berth-iot/berth/test/rig"
 )
 
@@ -75,7 +76,7 @@ func TestKillUnderMessages(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	owner := h.OwnerToken()
-	for range max(rounds(t)/4, 1) {
+	for range max(storetest.Rounds(t, usually)/4, 1) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for _, b := range boxes {

@@ -2,7 +2,6 @@ package crash
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -17,22 +16,9 @@ import (
 // feedbackFrom attaches a back-end to the feedback of messages.
 func feedbackFrom(t *testing.T, h *rig.Hub) *amqp.Receiver {
 	t.Helper()
+	s := overAMQP(t, h, "iothubowner@sas.root.hub", h.OwnerToken())
 	ctx, cancel := context.WithTimeout(t.Context(), rig.Within)
-	t.Cleanup(cancel)
-	nc, err := (&tls.Dialer{Config: h.TLS()}).DialContext(ctx, "tcp", h.Run.AMQP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := amqp.NewConn(ctx, nc, &amqp.ConnOptions{HostName: rig.Host, SASLType: amqp.SASLTypePlain("iothubowner@sas.root.hub", h.OwnerToken())})
-	if err != nil {
-		_ = nc.Close()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	s, err := c.NewSession(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	defer cancel()
 	// in this mode AcceptMessage waits until the hub has settled
 	r, err := s.NewReceiver(ctx, "/messages/servicebound/feedback", &amqp.ReceiverOptions{SettlementMode: amqp.ReceiverSettleModeSecond.Ptr()})
 	if err != nil {

@@ -5,29 +5,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/berth-iot/berth/internal/store/storetest"
 	"github.com/berth-iot/berth/test/rig"
 )
 
-// rounds is how often the hub is killed: 20, or BERTH_CRASH_ROUNDS.
-func rounds(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("BERTH_CRASH_ROUNDS")
-	if text == "" {
-		return 20
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("BERTH_CRASH_ROUNDS is %q, want a number of kills", text)
-	}
-	return n
-}
+// usually is how often a hub is killed, unless BERTH_CRASH_ROUNDS says otherwise.
+const usually = 20
 
 // TestKillUnderLoad kills the hub under full publish load of 100 devices, and finds
 // everything that was acknowledged, in order, nothing doubled that was not sent twice.
@@ -39,8 +28,8 @@ func TestKillUnderLoad(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 
-	var acked, stored int
-	for round := range rounds(t) {
+	var acked, overAMQP, stored int
+	for round := range storetest.Rounds(t, usually) {
 		load(t, h, all, 50*time.Millisecond+time.Duration(random.IntN(200))*time.Millisecond)
 		if round%4 == 3 { // power comes back, and goes again while the hub recovers
 			h.Stumble(time.Duration(random.IntN(150)) * time.Millisecond)
@@ -49,6 +38,9 @@ func TestKillUnderLoad(t *testing.T) {
 		got := readBack(t, h, all, places)
 		for _, p := range all {
 			acked += p.acked
+			if p.amqp {
+				overAMQP += p.acked
+			}
 			stored += len(got[p.id.DeviceID])
 			if err := p.settle(got[p.id.DeviceID]); err != nil {
 				t.Error(err)
@@ -58,9 +50,9 @@ func TestKillUnderLoad(t *testing.T) {
 			t.Fatalf("round %d", round)
 		}
 	}
-	t.Logf("%d messages acknowledged, %d stored", acked, stored)
-	if acked < rounds(t)*devices {
-		t.Errorf("only %d messages were acknowledged in all: that was no load", acked)
+	t.Logf("%d messages acknowledged, %d of them over AMQP, %d stored", acked, overAMQP, stored)
+	if acked < storetest.Rounds(t, usually)*devices || overAMQP == 0 {
+		t.Errorf("only %d messages were acknowledged in all, %d over AMQP: that was no load", acked, overAMQP)
 	}
 
 	// Later kills must not have harmed what earlier rounds had read.
@@ -99,7 +91,7 @@ func register(t *testing.T, h *rig.Hub) []*publisher {
 	}
 	all := make([]*publisher, devices)
 	for i, id := range ids {
-		all[i] = &publisher{id: id, resends: i%2 == 0, partition: -1}
+		all[i] = &publisher{id: id, resends: i%2 == 0, amqp: i%20 == 1, partition: -1}
 	}
 	return all
 }
@@ -108,17 +100,26 @@ func register(t *testing.T, h *rig.Hub) []*publisher {
 // under way, so long after the last has begun.
 func load(t *testing.T, h *rig.Hub, all []*publisher, so time.Duration) {
 	t.Helper()
-	links := make([]*rig.Link, len(all))
+	runs := make([]func() error, len(all))
 	for i, p := range all {
-		links[i] = h.Dial(t)
-		links[i].Enter(p.id.Hello())
 		p.begin()
+		if p.amqp {
+			sender, err := trySender(t, h, p.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs[i] = func() error { return p.send(sender) }
+			continue
+		}
+		l := h.Dial(t)
+		l.Enter(p.id.Hello())
+		runs[i] = func() error { defer l.Conn.Close(); return p.run(l) }
 	}
 	failed := make(chan error, len(all))
 	var wg sync.WaitGroup
-	for i, p := range all {
+	for _, run := range runs {
 		wg.Go(func() {
-			if err := p.run(links[i]); err != nil {
+			if err := run(); err != nil {
 				failed <- err
 			}
 		})
@@ -135,9 +136,6 @@ func load(t *testing.T, h *rig.Hub, all []*publisher, so time.Duration) {
 	close(failed)
 	for err := range failed {
 		t.Error(err)
-	}
-	for _, l := range links {
-		l.Conn.Close()
 	}
 }
 

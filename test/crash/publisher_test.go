@@ -2,8 +2,13 @@ package crash
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
+
+	"github.com/Azure/go-amqp"
 
 	"github.com/berth-iot/berth/test/rig"
 )
@@ -20,6 +25,8 @@ type publisher struct {
 
 	id      rig.Identity
 	resends bool // sends again, with DUP, what a kill left unacknowledged, as real clients do
+	amqp    bool // publishes over AMQP, one message after the other
+	size    int  // bytes of a message; 0: bodySize
 
 	// of the connection that lives now, or died last
 
@@ -35,7 +42,7 @@ type publisher struct {
 
 func (p *publisher) body(n uint64) []byte {
 	b := fmt.Appendf(nil, "%s %010d ", p.id.DeviceID, n)
-	for len(b) < bodySize {
+	for len(b) < max(p.size, bodySize) {
 		b = append(b, '.')
 	}
 	return b
@@ -82,6 +89,26 @@ func (p *publisher) run(l *rig.Link) error {
 	}
 }
 
+// send publishes over AMQP until the connection dies. It gives an error for a refusal, which
+// a dying hub has no reason for.
+func (p *publisher) send(s *amqp.Sender) error {
+	for {
+		n := p.next
+		p.next++
+		p.sent = append(p.sent, n)
+		ctx, cancel := context.WithTimeout(context.Background(), rig.Within)
+		err := s.Send(ctx, &amqp.Message{Data: [][]byte{p.body(n)}}, nil)
+		cancel()
+		if refused := (*amqp.Error)(nil); errors.As(err, &refused) || errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("%s over AMQP: %w", p.id.DeviceID, err)
+		}
+		if err != nil {
+			return nil //nolint:nilerr // the hub was killed
+		}
+		p.acked++
+	}
+}
+
 // drain takes the acknowledgements that were on their way when the hub died: they
 // count.
 func (p *publisher) drain(r *bufio.Reader) error {
@@ -95,8 +122,11 @@ func (p *publisher) drain(r *bufio.Reader) error {
 // takeAck reads one PUBACK; they come in the order of the PUBLISH packets.
 func (p *publisher) takeAck(r *bufio.Reader) (died bool, err error) {
 	packet, err := rig.ReadPacket(r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, fmt.Errorf("%s: neither a PUBACK nor the end of the connection came", p.id.DeviceID)
+	}
 	if err != nil {
-		return true, nil //nolint:nilerr // the hub was killed
+		return true, nil // the hub was killed
 	}
 	if packet.Type != rig.PubAck || len(packet.Body) != 2 {
 		return false, fmt.Errorf("%s: packet of type %d, % x", p.id.DeviceID, packet.Type, packet.Body)

@@ -34,6 +34,8 @@ type Options struct {
 	CAFile string
 	// Args are further arguments of "berth serve".
 	Args []string
+	// Dir is the folder in which the data folder is made; a new one if empty.
+	Dir string
 }
 
 // Hub is a hub in a process of its own. Its methods are for one goroutine, but for
@@ -60,7 +62,10 @@ type Hub struct {
 // the test.
 func Start(tb testing.TB, o Options) *Hub {
 	tb.Helper()
-	h := &Hub{Dir: filepath.Join(tb.TempDir(), "data"), Out: &Output{}, tb: tb, bin: Binary(tb), policies: map[string]string{}}
+	if o.Dir == "" {
+		o.Dir = tb.TempDir()
+	}
+	h := &Hub{Dir: filepath.Join(o.Dir, "data"), Out: &Output{}, tb: tb, bin: Binary(tb), policies: map[string]string{}}
 	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
 		tb.Fatal(err)
 	}
@@ -95,10 +100,20 @@ func Start(tb testing.TB, o Options) *Hub {
 // Start starts the hub again, in the same folder, with the same ports.
 func (h *Hub) Start() {
 	h.tb.Helper()
-	h.spawn()
-	if !until(h.tb.Context(), startWithin, func() bool { return h.ended() || h.ready() }) || h.ended() {
+	if !h.TryStart() {
 		h.tb.Fatalf("the hub did not become ready (exit code %d):\n%s", h.exitCode(), h.Out)
 	}
+}
+
+// TryStart is Start for whoever expects that the hub may refuse, and end; what it writes is
+// in Out. One that neither ends nor becomes ready fails the test.
+func (h *Hub) TryStart() (ready bool) {
+	h.tb.Helper()
+	h.spawn()
+	if !until(h.tb.Context(), startWithin, func() bool { return h.ended() || h.ready() }) {
+		h.tb.Fatalf("the hub neither became ready nor ended:\n%s", h.Out)
+	}
+	return !h.ended()
 }
 
 // spawn starts the process.

@@ -66,6 +66,16 @@ func (h *Hub) DialAt(tb testing.TB, addr string, cfg *tls.Config) *Link {
 	return &Link{Conn: conn, tb: tb, r: bufio.NewReaderSize(conn, 64<<10)}
 }
 
+// TryDial is Dial for whoever expects that the hub is not there, from any goroutine; cfg
+// is TLS's. The link must be closed by whoever asked for it.
+func (h *Hub) TryDial(ctx context.Context, tb testing.TB, cfg *tls.Config) (*Link, error) {
+	conn, err := dial(ctx, h.Run.MQTT, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Link{Conn: conn, tb: tb, r: bufio.NewReaderSize(conn, 64<<10)}, nil
+}
+
 func dial(ctx context.Context, addr string, cfg *tls.Config) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestWithin)
 	defer cancel()
@@ -233,6 +243,14 @@ func (l *Link) Greet(o Hello) (code byte, present bool) {
 		l.tb.Fatalf("CONNACK % x: want two bytes", p.Body)
 	}
 	return p.Body[1], p.Body[0]&1 == 1
+}
+
+// TryGreet sends a CONNECT and gives the answer, for whoever may not be let in.
+func (l *Link) TryGreet(o Hello) (Packet, error) {
+	if err := l.TrySend(o.Bytes()); err != nil {
+		return Packet{}, err
+	}
+	return l.TryRead(requestWithin)
 }
 
 // Enter is Greet for whoever must be let in.

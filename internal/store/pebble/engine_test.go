@@ -60,14 +60,26 @@ func TestEngineMeetsTheContractOnDisk(t *testing.T) {
 }
 
 // TestEngineAnswersAsTheModel plays random programs against the engine and its twin in
-// memory, with restarts, losses of power that leave any part of what was not flushed, and
-// flushes and compactions at any moment: the answers are equal.
+// memory, with restarts, losses of power that leave any part of what was not flushed, full
+// disks, and flushes and compactions at any moment: the answers are equal.
 func TestEngineAnswersAsTheModel(t *testing.T) {
 	storetest.Compare(t, func(rt *rapid.T) storetest.Rival {
 		fs := vfs.NewCrashableMem()
+		avail := uint64(1 << 40)
+		usage := func() {
+			fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: avail, TotalBytes: 1 << 40, UsedBytes: 1<<40 - avail})
+		}
+		usage()
 		e := opened(t, rt, fs)
 		return storetest.Rival{
 			Engine: e,
+			Fill: func(full bool) {
+				if avail = 1 << 40; full {
+					avail = 0
+				}
+				usage()
+				e.space.check()
+			},
 			Reopen: func() storetest.Engine {
 				if err := e.Close(); err != nil {
 					rt.Fatal(err)
@@ -82,6 +94,7 @@ func TestEngineAnswersAsTheModel(t *testing.T) {
 					rt.Fatal(err)
 				}
 				fs = left
+				usage()
 				e = opened(t, rt, fs)
 				return e
 			},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,10 +148,7 @@ func survived(t *testing.T, e *Engine, wrote map[string]int, blocks uint64) {
 // TestPowerLossKeepsWhatWasAcknowledged: at a random moment the power goes; of what was
 // not flushed, 0 to 100 % survives.
 func TestPowerLossKeepsWhatWasAcknowledged(t *testing.T) {
-	runs := uint64(20)
-	if testing.Short() {
-		runs = 4
-	}
+	runs := uint64(storetest.Rounds(t, 20))
 	for seed := range runs {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := seeded(seed)
@@ -183,14 +181,115 @@ func TestPowerLossKeepsWhatWasAcknowledged(t *testing.T) {
 	}
 }
 
+// TestPowerLossWhileOpening takes the power away before each write of an opening and of the
+// stop behind it, with write-ahead logs to replay: nothing is lost, the generation grows,
+// and both instances say the same one.
+func TestPowerLossWhileOpening(t *testing.T) {
+	begun := vfs.NewCrashableMem()
+	e := open(t, options(t, begun))
+	wrote, blocks := map[string]int{}, uint64(12)
+	for n := range int(blocks) {
+		key := fmt.Sprintf("key%d", n%4)
+		_, err := e.Records().Apply(t.Context(), store.Batch{
+			Writes: []store.Write{{Key: key, Value: fmt.Append(nil, n/4+1), If: store.Any, Index: []string{fmt.Sprintf("i/%d", n/4+1)}}},
+			Deltas: []store.Delta{{Key: key, N: 1}},
+		})
+		if err := errors.Join(err, e.Log().Commit([]store.Block{numbered(0, uint64(n)), numbered(1, uint64(n))})); err != nil {
+			t.Fatal(err)
+		}
+		wrote[key] = n/4 + 1
+	}
+	killed := begun.CrashClone(vfs.CrashCloneCfg{})
+
+	step := 6
+	if storetest.Rounds(t, 0) > 0 {
+		step = 1
+	}
+	cuts := 0
+	for cut := int64(1); ; cut += int64(step) {
+		rng := seeded(uint64(cut))
+		fs := killed.CrashClone(vfs.CrashCloneCfg{})
+		var left *vfs.MemFS
+		var countdown atomic.Int64
+		countdown.Store(cut)
+		inject := errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && countdown.Add(-1) == 0 {
+				left = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+			}
+			return nil
+		})
+		if err := open(t, options(t, errorfs.Wrap(fs, inject))).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if left == nil {
+			break
+		}
+		cuts++
+		again := open(t, options(t, left))
+		survived(t, again, wrote, blocks)
+		g := again.Claims().Generation()
+		inRecords, err := readGeneration(again.records.db, spaceKey(spaceMeta, metaGeneration), again.records.translator)
+		inLog, logErr := readGeneration(again.events.db, []byte(keyGeneration), again.events.translator)
+		if err := errors.Join(err, logErr); err != nil || g < 2 || inRecords != g || inLog != g {
+			t.Errorf("cut %d: generation %d, %d in the records and %d in the log (%v), want one and the same above 1", cut, g, inRecords, inLog, err)
+		}
+		if err := again.Close(); err != nil || t.Failed() {
+			t.Fatalf("cut %d: %v", cut, err)
+		}
+	}
+	if cuts < 10 {
+		t.Errorf("an opening has only %d places to cut", cuts)
+	}
+}
+
+// TestMarkerIsNotAheadOfWhatItNames takes the power away between any two writes of an
+// opening: whatever part of the folders was not flushed survives, a marker that is there
+// names a manifest that is there.
+func TestMarkerIsNotAheadOfWhatItNames(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	if err := open(t, options(t, fs)).Close(); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	rng := seeded(1)
+	moved := 0
+	inject := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || !strings.Contains(op.Path, "marker.manifest") {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		moved++
+		for range 40 {
+			left := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+			for _, dir := range []string{"data/records", "data/log"} {
+				names, err := left.List(dir)
+				if err != nil {
+					t.Error(err)
+				}
+				for _, name := range names {
+					if _, manifest, ok := strings.Cut(name, "MANIFEST-"); ok && strings.HasPrefix(name, "marker.") && !slices.Contains(names, "MANIFEST-"+manifest) {
+						t.Errorf("at %v of %s: %s holds %v", op.Kind, op.Path, dir, names)
+						return nil
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if err := open(t, options(t, errorfs.Wrap(fs, inject))).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if moved < 4 {
+		t.Errorf("%d markers were moved, want some of both instances", moved)
+	}
+}
+
 // TestFailedFlushEndsTheProcess: whatever write, sync, creation or rename of Pebble's
 // fails, either it is tried again behind our back, or Fatal is called and nothing
 // counts as done from then on; what was acknowledged before survives.
 func TestFailedFlushEndsTheProcess(t *testing.T) {
-	runs := uint64(12)
-	if testing.Short() {
-		runs = 6
-	}
+	runs := uint64(max(storetest.Rounds(t, 12), 6)) // fewer may meet nothing that breaks
 	var ended int
 	for seed := range runs {
 		rng := seeded(seed)

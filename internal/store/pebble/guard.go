@@ -69,8 +69,15 @@ func (g *guard) lastRead() string {
 	return "no file"
 }
 
-// Create implements vfs.FS.
+// Create implements vfs.FS. Pebble makes a marker that names a file before the folder that
+// holds both is flushed: a loss of power could leave the marker without the file, and
+// nothing would open any more. So the folder is flushed first.
 func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.PathBase(name), "marker.") {
+		if err := syncFolder(g.FS, g.PathDir(name)); err != nil {
+			return nil, g.met(name, err)
+		}
+	}
 	return g.guarded(name)(g.FS.Create(name, category))
 }
 

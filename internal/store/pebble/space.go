@@ -3,6 +3,7 @@ package pebble
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -106,12 +107,13 @@ func (s *space) refuse(why string) {
 }
 
 // exhausted is called while every write to the file system waits: it gives the
-// ballast up, so that what met the full disk succeeds when it is tried again.
+// ballast up, so that what met the full disk succeeds when it is tried again. It may be an
+// earlier start's: while the engine opens, nobody has looked at it yet.
 func (s *space) exhausted() {
 	s.mu.Lock()
-	if s.ballast > 0 && s.weighed {
+	if s.ballast > 0 {
 		s.weighed = false
-		if err := s.fs.Remove(s.fs.PathJoin(s.dir, ballastFile)); err != nil {
+		if err := s.fs.Remove(s.fs.PathJoin(s.dir, ballastFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.log.Error("the ballast file cannot be removed", slog.Any("err", err))
 		}
 	}

@@ -26,6 +26,9 @@ type Rival struct {
 	Crash func(t *rapid.T) Engine
 	// Tidy does now what the engine does behind everybody's back; nil if there is nothing.
 	Tidy func(t *rapid.T)
+	// Fill lets the disk be full from now on, or have room again, also after a restart or a
+	// crash; nil if that cannot be played.
+	Fill func(full bool)
 	// Done ends it.
 	Done func()
 }
@@ -48,11 +51,18 @@ func Compare(t *testing.T, open func(t *rapid.T) Rival) {
 		if rival.Reopen != nil {
 			actions["reopen"] = func(*rapid.T) {
 				c.engine = rival.Reopen()
-				c.model = c.model.Restart()
+				c.restart()
 			}
 		}
 		if rival.Crash != nil {
 			actions["crash"] = func(t *rapid.T) { c.crash(t, rival.Crash) }
+		}
+		if rival.Fill != nil {
+			actions["fill"] = func(t *rapid.T) {
+				c.full = rapid.Bool().Draw(t, "full")
+				rival.Fill(c.full)
+				c.model.Fail(c.refuse)
+			}
 		}
 		if rival.Tidy != nil {
 			actions["tidy"] = rival.Tidy
@@ -68,13 +78,35 @@ type comparison struct {
 	next    map[uint32]uint64       // first sequence not used, by partition
 	trimmed map[uint32]uint64       // where the last trim ended, by partition
 	revs    map[store.Rev]store.Rev // the engine's revision by the model's
+	granted []grant                 // claims that were granted
+	full    bool                    // the disk is
+}
+
+// grant is an epoch that was granted for an identity.
+type grant struct {
+	id    string
+	epoch store.Epoch
+}
+
+// refuse is what a full disk refuses: writes of records, and commits of the log.
+func (c *comparison) refuse(op Op) error {
+	if c.full && (op == RecordsApply || op == LogCommit) {
+		return store.ErrFull
+	}
+	return nil
+}
+
+// restart makes the model of the engine's next start.
+func (c *comparison) restart() {
+	c.model = c.model.Restart()
+	c.model.Fail(c.refuse)
 }
 
 // crash loses nothing that was acknowledged but trims, which are repeated, as retention
 // does.
 func (c *comparison) crash(t *rapid.T, crash func(*rapid.T) Engine) {
 	c.engine = crash(t)
-	c.model = c.model.Restart()
+	c.restart()
 	for p, before := range c.trimmed {
 		c.same(t, "trim again", nil, nil, c.model.Log().Trim(p, before), c.engine.Log().Trim(p, before))
 	}
@@ -239,13 +271,19 @@ func (c *comparison) tails(t *rapid.T) {
 	}
 }
 
+// claim grants, and gives back epochs that hold or no longer do, of this start or of an
+// earlier one.
 func (c *comparison) claim(t *rapid.T) {
 	id := word(t, "identity")
 	want, wantErr := c.model.Claims().Claim(context.Background(), id)
 	got, gotErr := c.engine.Claims().Claim(context.Background(), id)
 	c.same(t, "claim", want, got, wantErr, gotErr)
+	c.same(t, "generation", c.model.Claims().Generation(), c.engine.Claims().Generation(), nil, nil)
+	c.granted = append(c.granted, grant{id, want})
 	if rapid.Bool().Draw(t, "release") {
-		c.same(t, "release", nil, nil, c.model.Claims().Release(context.Background(), id, want), c.engine.Claims().Release(context.Background(), id, got))
+		g := rapid.SampledFrom(c.granted).Draw(t, "of")
+		c.same(t, "release", nil, nil, c.model.Claims().Release(context.Background(), g.id, g.epoch), c.engine.Claims().Release(context.Background(), g.id, g.epoch))
+		id = g.id
 	}
 	holder, wantErr := c.model.Claims().Holder(context.Background(), id)
 	held, gotErr := c.engine.Claims().Holder(context.Background(), id)
