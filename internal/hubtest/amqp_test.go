@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/berth-iot/berth/internal/amqpwire"
+	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
 )
 
@@ -176,7 +177,7 @@ const (
 
 // attach attaches a link of an identity.
 func (c *conn) attach(id iot.Identity, arg uint8) {
-	if c.ended || c.outOrder() {
+	if c.ended || c.unopened() {
 		c.excuse("it attaches where there is no session")
 	}
 	l := c.newLink(arg&3, id)
@@ -204,8 +205,8 @@ func (c *conn) attach(id iot.Identity, arg uint8) {
 	c.put(b)
 }
 
-// outOrder reports whether the client has never begun.
-func (c *conn) outOrder() bool { return c.main == (iot.Identity{}) }
+// unopened reports whether the client has not even opened.
+func (c *conn) unopened() bool { return c.main == (iot.Identity{}) }
 
 // certain reports whether the client knows the answers to all its tokens.
 func (c *conn) certain() bool { return len(c.puts) == 0 && !c.garbled }
@@ -432,6 +433,7 @@ func (c *conn) heardAMQP(answer []byte, p amqpwire.Performative) []byte {
 		}
 		delete(c.byTheirs, p.Handle)
 		l.gone = true
+		c.checkFarewell(l, p.Error)
 		if !l.leaving {
 			answer = frame(answer, amqpwire.Detach{Handle: l.handle, Closed: true})
 		}
@@ -452,6 +454,19 @@ func (c *conn) heardAMQP(answer []byte, p amqpwire.Performative) []byte {
 	default:
 	}
 	return answer
+}
+
+// checkFarewell makes sure that who was displaced is told so, in the words that clients
+// retry after.
+func (c *conn) checkFarewell(l *link, e *amqpwire.Error) {
+	if l.spell == nil || l.leaving || c.excuses != "" || !c.d.witness.displaced(l.spell) {
+		return
+	}
+	if e == nil {
+		c.d.fault("%s lost %s without a word", c, l.name)
+	} else if code, _ := e.Info.Get("com.microsoft:error-code").AsInt(); code != int64(fault.LinkCreationConflict) || e.Condition != amqpwire.CondInternalError {
+		c.d.fault("%s lost %s to another client, and was told %d %s", c, l.name, code, e.Condition)
+	}
 }
 
 func (c *conn) heardAttach(p *amqpwire.Attach) {

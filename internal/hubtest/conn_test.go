@@ -31,7 +31,6 @@ type conn struct {
 	over    bool   // the hub has ended it
 	in      []byte // not yet understood
 	pings   int    // that wait for their answer
-	pinged  time.Time
 	letters []*delivery
 
 	mqttSide
@@ -95,8 +94,7 @@ func (c *conn) doubt() {
 	}
 }
 
-// put sends bytes of a step, in the manner that the script has chosen. whole says that they
-// are meant to be understood.
+// put sends the bytes of a step, in the manner that the script has chosen.
 func (c *conn) put(b []byte) {
 	if len(c.held) > 0 {
 		b = append(c.held, b...)

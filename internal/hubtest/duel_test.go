@@ -31,7 +31,6 @@ type message struct {
 type letter struct {
 	id       string
 	to       iot.Identity
-	order    int
 	may      map[iot.FeedbackStatus]bool // outcomes that somebody asked for while he had it
 	must     iot.FeedbackStatus          // the outcome that must be known at the next rest, if any
 	by       *conn                       // who asked for it
@@ -161,7 +160,7 @@ func identityOf(arg uint8) iot.Identity { return identities[[4]int{0, 1, 2, 0}[a
 // command sends a message to an identity.
 func (d *duel) command(to iot.Identity) {
 	d.stamp++
-	l := &letter{id: fmt.Sprintf("%s%d", marker[1:], d.stamp), to: to, order: d.stamp, may: map[iot.FeedbackStatus]bool{}}
+	l := &letter{id: fmt.Sprintf("%s%d", marker[1:], d.stamp), to: to, may: map[iot.FeedbackStatus]bool{}}
 	m := iot.CloudMessage{MessageID: l.id, Ack: iot.AckFull, Body: []byte(l.id)}
 	if err := d.queues.Send(context.Background(), to, &m); err != nil {
 		if !d.barred[to.Device] && d.waiting(to) < iot.MaxPendingMessages {
@@ -197,7 +196,6 @@ func (d *duel) wait(long time.Duration) {
 		case !c.greeted() && now.Sub(c.began) > 15*time.Second:
 			c.excuse("it has not shown who it is")
 		}
-		c.pinged = time.Time{}
 	}
 	if long > 0 {
 		for _, l := range d.letters {

@@ -118,6 +118,13 @@ func (w *witness) over(s *spell) bool {
 	return s.end != nil
 }
 
+// displaced reports whether a session was ended by a newcomer.
+func (w *witness) displaced(s *spell) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return s.end != nil && s.end.By != nil
+}
+
 // ends gives how a message ended; at most one is right.
 func (w *witness) ends(message string) []iot.MessageEnd {
 	w.mu.Lock()
