@@ -256,6 +256,11 @@ func (d *duel) rest() {
 		}
 		c.check()
 	}
+	for _, id := range identities {
+		if d.barred[id.Device] && d.witness.held(id) {
+			d.fault("%s is held, and its device disabled", id)
+		}
+	}
 	for _, l := range d.letters {
 		ends := d.witness.ends(l.id)
 		if len(ends) > 1 {

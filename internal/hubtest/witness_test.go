@@ -111,6 +111,14 @@ func (w *witness) ofConn(id iot.Identity, conn uint64) (s *spell, lives bool) {
 	return s, s != nil && s.end == nil
 }
 
+// held reports whether somebody holds an identity.
+func (w *witness) held(id iot.Identity) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := w.last(id)
+	return last != nil && last.end == nil
+}
+
 // over reports whether a session has ended.
 func (w *witness) over(s *spell) bool {
 	w.mu.Lock()
