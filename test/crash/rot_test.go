@@ -88,7 +88,7 @@ func TestFlippedBitsAreNeverServed(t *testing.T) {
 		}
 	}
 	t.Logf("%d times part of what was stored was refused, %d times the start", noticed, refused)
-	if refused == 0 || noticed == 0 && storetest.Rounds(t, len(kinds)) >= len(kinds) {
+	if (refused == 0 || noticed == 0) && storetest.Rounds(t, len(kinds)) >= len(kinds) {
 		t.Error("no flipped bit was noticed")
 	}
 }
