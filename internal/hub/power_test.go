@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -214,9 +215,7 @@ func (w *world) checkEvents(t *testing.T, p *plant, partition int, info telemetr
 			t.Errorf("partition %d ends at %d, %d was acknowledged", partition, info.Last, seq)
 		}
 	}
-	for seq, body := range there {
-		known[seq] = body // not acknowledged, but it was seen: now it stays
-	}
+	maps.Copy(known, there) // what was not acknowledged was seen: now it stays
 }
 
 // checkDevices: each is as it was, or as the change under way would have made it, and the

@@ -303,7 +303,7 @@ func TestForgetFails(t *testing.T) {
 		}
 		return nil
 	})
-	if err := r.Forget(t.Context(), dev("d")); fault.Of(err) != fault.ServerError || !errors.Is(err, store.ErrFull) {
+	if err := r.Forget(t.Context(), dev("d")); fault.Of(err) != fault.ServiceUnavailable || !errors.Is(err, store.ErrFull) {
 		t.Errorf("forget on a full disk: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

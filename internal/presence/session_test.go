@@ -218,14 +218,16 @@ func TestDamagedSessionHeals(t *testing.T) {
 func TestSessionStoreFails(t *testing.T) {
 	r := newRig(t)
 	f := r.connect(t, dev("d"), device.MQTT)
-	for _, failing := range []storetest.Op{storetest.RecordsGet, storetest.RecordsApply} {
+	for failing, want := range map[storetest.Op]fault.Code{
+		storetest.RecordsGet: fault.ServerError, storetest.RecordsApply: fault.ServiceUnavailable, // a full disk refuses no read
+	} {
 		r.engine.Fail(func(op storetest.Op) error {
 			if op == failing {
 				return store.ErrFull
 			}
 			return nil
 		})
-		if err := r.StoreSubscriptions(t.Context(), f.seat, subsOf("a")); fault.Of(err) != fault.ServerError || !errors.Is(err, store.ErrFull) {
+		if err := r.StoreSubscriptions(t.Context(), f.seat, subsOf("a")); fault.Of(err) != want || !errors.Is(err, store.ErrFull) {
 			t.Errorf("%s fails: %v", failing, err)
 		}
 	}

@@ -126,7 +126,7 @@ func (p *publisher) takeAck(r *bufio.Reader) (died bool, err error) {
 		return false, fmt.Errorf("%s: neither a PUBACK nor the end of the connection came", p.id.DeviceID)
 	}
 	if err != nil {
-		return true, nil // the hub was killed
+		return true, nil //nolint:nilerr // the hub was killed
 	}
 	if packet.Type != rig.PubAck || len(packet.Body) != 2 {
 		return false, fmt.Errorf("%s: packet of type %d, % x", p.id.DeviceID, packet.Type, packet.Body)

@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -38,9 +39,7 @@ func TestFlippedBitsAreNeverServed(t *testing.T) {
 	h.Start()
 	killed := fillStore(t, h)
 	for p, events := range stopped.events {
-		for s, m := range events {
-			killed.events[p][s] = m
-		}
+		maps.Copy(killed.events[p], events)
 	}
 	killed.devices = append(killed.devices, stopped.devices...)
 	h.Kill()
@@ -54,8 +53,16 @@ func TestFlippedBitsAreNeverServed(t *testing.T) {
 		of   *held
 		glob string
 	}{
-		{stopped, "log/*.sst"}, {stopped, "log/*.blob"}, {stopped, "records/*.sst"}, {killed, "log/*.log"}, {killed, "records/*.log"},
-		{killed, "log/*.blob"}, {killed, "records/*.sst"}, {stopped, "log/MANIFEST-*"}, {killed, "records/MANIFEST-*"}, {stopped, "FORMAT"},
+		{stopped, "log/*.sst"},
+		{stopped, "log/*.blob"},
+		{stopped, "records/*.sst"},
+		{killed, "log/*.log"},
+		{killed, "records/*.log"},
+		{killed, "log/*.blob"},
+		{killed, "records/*.sst"},
+		{stopped, "log/MANIFEST-*"},
+		{killed, "records/MANIFEST-*"},
+		{stopped, "FORMAT"},
 	}
 	for round := range storetest.Rounds(t, len(kinds)) {
 		kind := kinds[round%len(kinds)]
@@ -81,7 +88,7 @@ func TestFlippedBitsAreNeverServed(t *testing.T) {
 		}
 	}
 	t.Logf("%d times part of what was stored was refused, %d times the start", noticed, refused)
-	if refused == 0 || noticed == 0 && storetest.Rounds(t, len(kinds)) >= len(kinds) {
+	if (refused == 0 || noticed == 0) && storetest.Rounds(t, len(kinds)) >= len(kinds) {
 		t.Error("no flipped bit was noticed")
 	}
 }

@@ -61,14 +61,14 @@ func (s *stream) run(ctx context.Context) error {
 
 // visit publishes on one connection until it ends.
 func (s *stream) visit(ctx context.Context, tick <-chan time.Time) error {
-	l, err := s.hub.TryDial(ctx, nil, s.tls)
+	l, err := s.hub.TryDial(ctx, s.tls)
 	if err != nil {
-		return nil //nolint:nilerr // the hub is gone, or ctx has ended
+		return nil // the hub is gone, or ctx has ended
 	}
-	defer l.Conn.Close() //nolint:errcheck // it has ended
+	defer l.Conn.Close()
 	p, err := l.TryGreet(s.id.Hello())
 	if err != nil || p.Type != rig.ConnAck || len(p.Body) != 2 || p.Body[1] != 0 {
-		return nil //nolint:nilerr // the hub is gone, or lets nobody in: then nothing is acknowledged either, which tests see
+		return nil // the hub is gone, or lets nobody in: then nothing is acknowledged either, which tests see
 	}
 	s.mu.Lock()
 	s.visits = append(s.visits, visit{})
@@ -92,7 +92,7 @@ func (s *stream) visit(ctx context.Context, tick <-chan time.Time) error {
 		s.note(&books)
 		for books.acked < len(books.sent) || broken {
 			if err := l.Conn.SetReadDeadline(time.Now().Add(rig.Within)); err != nil {
-				return nil //nolint:nilerr // the connection is gone
+				return nil // the connection is gone
 			}
 			died, err := books.takeAck(r)
 			s.note(&books)

@@ -68,12 +68,12 @@ func (h *Hub) DialAt(tb testing.TB, addr string, cfg *tls.Config) *Link {
 
 // TryDial is Dial for whoever expects that the hub is not there, from any goroutine; cfg
 // is TLS's. The link must be closed by whoever asked for it.
-func (h *Hub) TryDial(ctx context.Context, tb testing.TB, cfg *tls.Config) (*Link, error) {
+func (h *Hub) TryDial(ctx context.Context, cfg *tls.Config) (*Link, error) {
 	conn, err := dial(ctx, h.Run.MQTT, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Link{Conn: conn, tb: tb, r: bufio.NewReaderSize(conn, 64<<10)}, nil
+	return &Link{Conn: conn, tb: h.tb, r: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
 func dial(ctx context.Context, addr string, cfg *tls.Config) (*tls.Conn, error) {
