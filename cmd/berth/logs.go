@@ -19,7 +19,7 @@ type logsCmd struct {
 	Follow   bool       `short:"f" help:"Go on with new records."`
 	Device   string     `placeholder:"ID" help:"Only records of this device and its modules."`
 	Module   string     `placeholder:"ID" help:"With --device: only records of this module."`
-	Category string     `placeholder:"NAME" help:"Only records of this category: Connections, DeviceTelemetry, C2DCommands, DeviceIdentityOperations."`
+	Category string     `placeholder:"NAME" default:"" enum:",Connections,DeviceTelemetry,C2DCommands,DeviceIdentityOperations" help:"Only records of this category: Connections, DeviceTelemetry, C2DCommands, DeviceIdentityOperations."`
 	Since    *sinceTime `placeholder:"TIME" help:"Only records of this time or later: 2026-01-31T09:30:00Z, or so long ago: 15m, 24h."`
 	Tail     int        `placeholder:"N" help:"Of the records there are, only the last so many."`
 }
