@@ -64,8 +64,8 @@ func TestCommandsOfOneDeviceKeepTheirOrder(t *testing.T) {
 	}
 	s := w.as(tokenFor("", "service")).sender("/messages/devicebound", nil)
 	var receipts []goamqp.SendReceipt
-	send := func(device string, id any) {
-		to := "/devices/" + device + "/messages/devicebound"
+	send := func(name string, id any) {
+		to := "/devices/" + name + "/messages/devicebound"
 		r, err := s.SendWithReceipt(t.Context(), &goamqp.Message{Data: [][]byte{nil}, Properties: &goamqp.MessageProperties{To: &to, MessageID: id}}, nil)
 		if err != nil {
 			t.Fatal(err)
