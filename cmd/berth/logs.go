@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,11 @@ type logsCmd struct {
 	Category string     `placeholder:"NAME" help:"Only records of this category: Connections, DeviceTelemetry, C2DCommands, DeviceIdentityOperations."`
 	Since    *sinceTime `placeholder:"TIME" help:"Only records of this time or later: 2026-01-31T09:30:00Z, or so long ago: 15m, 24h."`
 	Tail     int        `placeholder:"N" help:"Of the records there are, only the last so many."`
+}
+
+// logCategories are those that the resource log has.
+func logCategories() []string {
+	return []string{"Connections", "DeviceTelemetry", "C2DCommands", "DeviceIdentityOperations"}
 }
 
 // sinceTime is an instant, written as one or as how long ago it was.
@@ -48,6 +54,10 @@ func (c *logsCmd) Run(ctx context.Context, con *console) error {
 	}
 	if c.Module != "" && c.Device == "" {
 		return usageError("--module needs --device")
+	}
+	known := func(name string) bool { return strings.EqualFold(name, c.Category) }
+	if c.Category != "" && !slices.ContainsFunc(logCategories(), known) {
+		return usageError("--category must be one of " + strings.Join(logCategories(), ", "))
 	}
 	hub, err := c.find()
 	if err != nil {

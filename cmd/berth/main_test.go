@@ -39,6 +39,7 @@ func TestExitCodes(t *testing.T) {
 		stderr string
 	}{
 		{exitUsage, "", "expected one of"},
+		{exitUsage, "logs --category Connection", "--category must be one of Connections, DeviceTelemetry"},
 		{exitUsage, "device add a/b", `"a/b" cannot be a device id`},
 		{exitUsage, "device add d --x509-ca --primary-key " + longEnough, "exclude each other"},
 		{exitUsage, "device add d --primary-key tooshortakey", "symmetric key must be base64"},

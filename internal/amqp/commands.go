@@ -19,8 +19,21 @@ type Commands interface {
 	Send(ctx context.Context, id iot.Identity, m *iot.CloudMessage) error
 }
 
-// commands is the node behind a link on which a back-end sends messages to devices.
-type commands struct{ sink }
+// commands is the node behind a link on which a back-end sends messages to devices. Those
+// for one device are queued one after the other, so that they keep the order of the link;
+// those for different devices at once.
+type commands struct {
+	sink
+
+	lines   map[iot.Identity][]command // who has a message under way, and what waits behind it
+	waiting int                        // in all lines
+}
+
+// command is a message on its way to a queue.
+type command struct {
+	id uint32 // of its delivery
+	m  iot.CloudMessage
+}
 
 // attachCommands takes a link to /messages/devicebound.
 func (c *conn) attachCommands(at *attachment) *amqpwire.Error {
@@ -30,37 +43,63 @@ func (c *conn) attachCommands(at *attachment) *amqpwire.Error {
 	if !at.sends {
 		return c.refusal(amqpwire.CondNotAllowed, fault.InvalidOperation, "a back-end sends to %s; devices receive from their own address", quoted(at.written))
 	}
-	at.accept(commands{}, endpoint.Terms{MaxMessageSize: maxCommand})
+	at.accept(&commands{lines: make(map[iot.Identity][]command)}, endpoint.Terms{MaxMessageSize: maxCommand})
 	at.link.Allow(commandCredit)
 	return nil
 }
 
-func (commands) detached(*conn, *endpoint.Link) {}
+func (*commands) detached(*conn, *endpoint.Link) {}
 
-// transfer queues one message, and settles it when it is on stable storage.
-func (commands) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
-	reject := func(id uint32, err error) {
-		l.Settle(id, amqpwire.Rejected{Error: c.commandCondition(err)})
-	}
-	id := d.ID
+// transfer queues one message, or has it wait for those before it.
+func (n *commands) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 	to, m, err := readCommand(d.Payload)
-	if err != nil {
-		reject(id, err)
-		return
+	line, busy := n.lines[to]
+	switch {
+	case err != nil:
+		c.settleCommand(l, d.ID, err)
+	case !busy:
+		n.lines[to] = nil
+		n.queue(c, l, to, command{d.ID, m})
+	case n.waiting == maxWaitingJobs: // only of messages that are settled already: they use up no credit
+		c.settleCommand(l, d.ID, fault.New(fault.ThrottleBacklogLimitExceeded, "amqp.command", "%d messages of the link are waiting already", n.waiting))
+	default:
+		n.lines[to] = append(line, command{d.ID, m})
+		n.waiting++
 	}
-	err = c.off(func() func() {
-		err := asFault(c.server.cfg.Commands.Send(c.ctx, to, &m), "amqp.command")
-		return func() {
-			if err != nil {
-				reject(id, err)
-				return
-			}
-			l.Settle(id, amqpwire.Accepted{})
-		}
+}
+
+// queue queues a message, settles it when it is on stable storage, and goes on with the
+// next for the same device.
+func (n *commands) queue(c *conn, l *endpoint.Link, to iot.Identity, next command) {
+	err := c.off(func() func() {
+		err := asFault(c.server.cfg.Commands.Send(c.ctx, to, &next.m), "amqp.command")
+		return func() { n.queued(c, l, to, next.id, err) }
 	})
 	if err != nil {
-		reject(id, err)
+		n.queued(c, l, to, next.id, err)
 	}
+}
+
+// queued settles a message, and goes on with the next for the same device.
+func (n *commands) queued(c *conn, l *endpoint.Link, to iot.Identity, id uint32, err error) {
+	c.settleCommand(l, id, err)
+	line := n.lines[to]
+	if len(line) == 0 {
+		delete(n.lines, to)
+		return
+	}
+	n.lines[to] = line[1:]
+	n.waiting--
+	n.queue(c, l, to, line[0])
+}
+
+// settleCommand tells the back-end what became of a message.
+func (c *conn) settleCommand(l *endpoint.Link, id uint32, err error) {
+	if err != nil {
+		l.Settle(id, amqpwire.Rejected{Error: c.commandCondition(err)})
+		return
+	}
+	l.Settle(id, amqpwire.Accepted{})
 }
 
 // commandCondition is why a message was not queued, in the words that service SDKs know

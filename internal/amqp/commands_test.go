@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"bytes"
+	"strconv"
 	"testing"
 	"time"
 
@@ -45,6 +46,53 @@ func TestBackendSends(t *testing.T) {
 	}
 	if got := w.sent.sent[1]; string(got.Body) != "text" || w.sent.to[1].Module != "m" {
 		t.Errorf("sent %+v to %v", got, w.sent.to[1])
+	}
+}
+
+// TestCommandsOfOneDeviceKeepTheirOrder: the first of them is not taken before a later one for
+// another device is.
+func TestCommandsOfOneDeviceKeepTheirOrder(t *testing.T) {
+	w := newWorld(t, hubtest.Script{})
+	other := make(chan struct{})
+	w.sent.hold = func(id iot.Identity, m *iot.CloudMessage) {
+		switch {
+		case id.Device == "other":
+			close(other)
+		case m.MessageID == "0":
+			<-other
+		}
+	}
+	s := w.as(tokenFor("", "service")).sender("/messages/devicebound", nil)
+	var receipts []goamqp.SendReceipt
+	send := func(name string, id any) {
+		to := "/devices/" + name + "/messages/devicebound"
+		r, err := s.SendWithReceipt(t.Context(), &goamqp.Message{Data: [][]byte{nil}, Properties: &goamqp.MessageProperties{To: &to, MessageID: id}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipts = append(receipts, r)
+	}
+	var want []string
+	for i := range 20 {
+		send("one", strconv.Itoa(i))
+		want = append(want, strconv.Itoa(i))
+	}
+	send("other", "x")
+	for _, r := range receipts {
+		if state, err := r.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		} else if _, ok := state.(*goamqp.StateAccepted); !ok {
+			t.Errorf("got %v", state)
+		}
+	}
+	var got []string
+	for i, m := range w.sent.sent {
+		if w.sent.to[i].Device == "one" {
+			got = append(got, m.MessageID)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

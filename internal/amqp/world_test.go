@@ -282,12 +282,17 @@ func (*reader) Close() {}
 
 // outbox is messages to devices in memory.
 type outbox struct {
+	hold func(id iot.Identity, m *iot.CloudMessage) // if set, called before a message is taken
+
 	mu   sync.Mutex
 	sent []iot.CloudMessage
 	to   []iot.Identity
 }
 
 func (o *outbox) Send(_ context.Context, id iot.Identity, m *iot.CloudMessage) error {
+	if o.hold != nil {
+		o.hold(id, m)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {

@@ -157,7 +157,7 @@ func (rt *router) try(method string, segs []segment) (match, error) {
 			continue
 		}
 		for _, e := range p.endpoints {
-			if e.method == method || e.method == "" && slices.Contains(anyMethod, method) {
+			if e.method == method || e.method == "" && slices.Contains(anyMethod(), method) {
 				best, words = e, p
 			}
 		}
@@ -177,14 +177,16 @@ func notFound() *fault.Error {
 }
 
 // anyMethod is what an endpoint without a method stands for.
-var anyMethod = []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut}
+func anyMethod() []string {
+	return []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut}
+}
 
 // methods are those that the path answers to.
 func (p *pattern) methods() []string {
 	var all []string
 	for _, e := range p.endpoints {
 		if e.method == "" {
-			return anyMethod
+			return anyMethod()
 		}
 		all = append(all, e.method)
 	}
