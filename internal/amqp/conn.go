@@ -292,6 +292,27 @@ func (c *conn) closing(ev *endpoint.Event) {
 	}
 }
 
+// dropLinks tells the links of their end that nobody has told, as the peer has not: what they
+// hold of others', a place among readers or messages of a queue, is given back.
+func (c *conn) dropLinks() {
+	for {
+		ev, _ := c.machine.Step(nil)
+		if ev.Kind <= endpoint.More {
+			break
+		}
+		if ev.Kind == endpoint.OnDetach {
+			c.handle(&ev)
+		}
+	}
+	for s := range c.machine.Sessions() {
+		for l := range s.Links() {
+			if n, ok := l.Data.(node); ok {
+				n.detached(c, l)
+			}
+		}
+	}
+}
+
 // Closed implements park.Conversation.
 func (c *conn) Closed(now time.Time, why error) {
 	c.now = now
@@ -304,6 +325,7 @@ func (c *conn) Closed(now time.Time, why error) {
 		then()
 	}
 	c.closeUsers() // those that were opening
+	c.dropLinks()
 	if c.sole.entered {
 		c.server.soles.leave(c)
 	}

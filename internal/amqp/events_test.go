@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -270,6 +271,39 @@ func TestReaderOfMuchMoreThanATurn(t *testing.T) {
 		}
 		if got := len(m.GetData()); got != len(body) {
 			t.Fatalf("event %d has %d bytes, want %d", i, got, len(body))
+		}
+	}
+}
+
+// TestReadersThatAreLost leave their places to the next, though they never said a word: five of
+// them would be all that a consumer group takes, one with an epoch would keep all others out,
+// and what a reader of feedback held would wait for its lock to end.
+func TestReadersThatAreLost(t *testing.T) {
+	w := newWorld(t, hubtest.Script{})
+	nc, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := goamqp.NewConn(t.Context(), nc, &goamqp.ConnOptions{SASLType: goamqp.SASLTypeAnonymous(), HostName: hubHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := w.peerOf(conn)
+	if status := p.login(tokenFor("", "service")); status != 200 {
+		t.Fatalf("put-token: status %d", status)
+	}
+	p.receiver(partition0, from("amqp.annotation.x-opt-offset > '-1'"))
+	p.receiver("/messages/servicebound/feedback", nil)
+	if got := w.readers(); got != 1 {
+		t.Fatalf("%d readers, want 1", got)
+	}
+	_ = nc.Close()
+	late := time.After(10 * time.Second)
+	for w.readers() > 0 || w.queue.closings() != 1 {
+		select {
+		case <-late:
+			t.Fatalf("%d readers are left, and %d of feedback have ended", w.readers(), w.queue.closings())
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }

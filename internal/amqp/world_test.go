@@ -129,6 +129,12 @@ func (w *world) dial(opts *goamqp.ConnOptions) *peer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.peerOf(c)
+}
+
+// peerOf begins a session on a connection, which ends with the test.
+func (w *world) peerOf(c *goamqp.Conn) *peer {
+	w.t.Helper()
 	w.t.Cleanup(func() { _ = c.Close() })
 	s, err := c.NewSession(w.t.Context(), nil)
 	if err != nil {
@@ -172,6 +178,17 @@ func (p *peer) login(token string) int {
 		p.t.Errorf("status-code is %T, want an int", m.ApplicationProperties["status-code"])
 	}
 	return int(status)
+}
+
+// readers counts who has a place among the readers of partitions.
+func (w *world) readers() (n int) {
+	rs := &w.server.receivers
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, c := range rs.at {
+		n += len(c.members)
+	}
+	return n
 }
 
 // as connects and logs in.
@@ -328,6 +345,13 @@ func (s *stock) Feedback(wake func()) (device.Receiver, error) {
 }
 
 func (s *stock) FileNotifications(wake func()) (device.Receiver, error) { return s.Feedback(wake) }
+
+// closings counts the receivers that have ended.
+func (s *stock) closings() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
 
 // add queues a message.
 func (s *stock) add(body string) {
