@@ -16,7 +16,7 @@ check: lint ; $(GO) vet ./... && $(GO) vet -C bench/peers ./... && $(MAKE) race
 fuzz: ; ./test/fuzz.sh
 vuln: ; ./test/vuln.sh
 sim: ; BERTH_SIM_STEPS=1000000 $(GO) test -count=1 -timeout 60m -run 'Sim' ./internal/arbiter ./internal/presence ./internal/hub
-crash: build ; BERTH_CRASH_ROUNDS=$(or $(ROUNDS),100) $(GO) test -count=1 -v -timeout 24h $(CRASH) ./test/crash ./internal/hub ./internal/store/pebble ./internal/telemetry
+crash: build ; BERTH_CRASH_ROUNDS=$(or $(ROUNDS),100) $(GO) test -count=1 -v -timeout 24h ./test/crash ./internal/hub ./internal/store/pebble ./internal/telemetry
 bench: build ; ./test/setup.sh bench && $(GO) build -C bench/peers -o ../../bin/ ./... && $(GO) run ./bench $(BENCH)
 docs: ; $(GO) test ./internal/fault -run TestErrorsDoc -update
 setup: ; ./test/setup.sh

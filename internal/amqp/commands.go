@@ -25,8 +25,7 @@ type Commands interface {
 type commands struct {
 	sink
 
-	lines   map[iot.Identity][]command // who has a message under way, and what waits behind it
-	waiting int                        // in all lines
+	lines map[iot.Identity][]command // who has a message under way, and what waits behind it
 }
 
 // command is a message on its way to a queue.
@@ -60,11 +59,11 @@ func (n *commands) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 	case !busy:
 		n.lines[to] = nil
 		n.queue(c, l, to, command{d.ID, m})
-	case n.waiting == maxWaitingJobs: // only of messages that are settled already: they use up no credit
-		c.settleCommand(l, d.ID, fault.New(fault.ThrottleBacklogLimitExceeded, "amqp.command", "%d messages of the link are waiting already", n.waiting))
+	case c.queueing == maxWaitingJobs: // only of messages that are settled already: they use up no credit
+		c.settleCommand(l, d.ID, fault.New(fault.ThrottleBacklogLimitExceeded, "amqp.command", "%d messages of the connection are waiting already", c.queueing))
 	default:
 		n.lines[to] = append(line, command{d.ID, m})
-		n.waiting++
+		c.queueing++
 	}
 }
 
@@ -89,7 +88,7 @@ func (n *commands) queued(c *conn, l *endpoint.Link, to iot.Identity, id uint32,
 		return
 	}
 	n.lines[to] = line[1:]
-	n.waiting--
+	c.queueing--
 	n.queue(c, l, to, line[0])
 }
 

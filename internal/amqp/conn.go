@@ -47,6 +47,7 @@ type conn struct {
 	full     []*user                  // those with messages that the log has not taken
 	runs     []*user                  // those with messages gathered in this turn
 	replies  int                      // replies that wait for credit
+	queueing int                      // messages to devices that wait behind another
 	sole     sole
 	scratch  []byte // where a message is encoded
 	choked   bool   // the last turn had no room for all that was to be sent

@@ -28,13 +28,13 @@ type stranger struct {
 
 	since  atomic.Int64 // since when we wait for it, Unix nanoseconds; 0: we do not
 	waited atomic.Int64 // how long we have waited for it before, in nanoseconds
+	hoard  atomic.Int64 // how much of what it has sent counts against all strangers'
 
 	// owned by whoever serves it
 
 	phase  phase
 	raw    *budget
 	kept   []byte // what it has said, until that is a whole packet
-	hoard  int    // how much of what it has sent counts against all strangers'
 	conn   net.Conn
 	facts  *device.Conn
 	certs  []*x509.Certificate
@@ -141,12 +141,15 @@ func (st *stranger) gather(t *tray, from net.Conn, whole func(in []byte) bool) e
 // hoards counts n bytes that are kept for the peer against all strangers', but for what an
 // honest one needs.
 func (st *stranger) hoards(n int) error {
-	more := n - freeInput - st.hoard
-	if st == nil || st.host == nil || more <= 0 {
+	if st == nil || st.host == nil {
 		return nil
 	}
-	st.hoard += more
-	if st.host.door.hoard.Add(int64(more)) > maxHoard {
+	more := int64(n-freeInput) - st.hoard.Load()
+	if more <= 0 {
+		return nil
+	}
+	st.hoard.Add(more)
+	if st.host.door.hoard.Add(more) > maxHoard {
 		return errHoard
 	}
 	return nil
@@ -196,8 +199,7 @@ func (st *stranger) admitted() {
 
 // leave gives back what it holds as a stranger.
 func (st *stranger) leave() {
-	st.host.door.hoard.Add(-int64(st.hoard))
-	st.hoard = 0
+	st.host.door.hoard.Add(-st.hoard.Swap(0)) // a relayed peer may be admitted just as its time is over
 	st.host.door.gate.leave(st)
 }
 

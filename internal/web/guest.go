@@ -22,10 +22,9 @@ type guest struct {
 
 	net.Conn // after TLS
 
-	server *Server
-	facts  *device.Conn
-	certs  []*x509.Certificate // the client's chain, leaf first, not verified
-	until  time.Time           // when its time as a stranger is over
+	facts *device.Conn
+	certs []*x509.Certificate // the client's chain, leaf first, not verified
+	until time.Time           // when its time as a stranger is over
 
 	// shared
 
@@ -41,7 +40,7 @@ type guest struct {
 }
 
 func (s *Server) newGuest(until time.Time, p park.Peer) *guest {
-	g := &guest{Conn: p.Conn, server: s, facts: p.Facts, certs: p.Certs, until: until, in: p.In, settled: make(chan struct{})}
+	g := &guest{Conn: p.Conn, facts: p.Facts, certs: p.Certs, until: until, in: p.In, settled: make(chan struct{})}
 	g.settle = sync.OnceFunc(func() { close(g.settled) })
 	g.admit = sync.OnceFunc(func() {
 		p.Admitted()
@@ -138,51 +137,4 @@ func (c *call) admit() {
 // whole reports whether in holds the head of a request, or is too long for one.
 func whole(in []byte) bool {
 	return len(in) > maxHeader || bytes.Contains(in, []byte("\r\n\r\n")) || bytes.Contains(in, []byte("\n\n"))
-}
-
-// relay is the listener of net/http: it accepts who has come through the door.
-type relay struct {
-	net.Listener // for its address
-
-	arrived chan net.Conn
-	closed  chan struct{}
-	once    sync.Once
-}
-
-func newRelay(ln net.Listener) *relay {
-	return &relay{Listener: ln, arrived: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-// Accept waits for the next who comes through.
-func (r *relay) Accept() (net.Conn, error) {
-	select {
-	case nc := <-r.arrived:
-		return nc, nil
-	case <-r.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close ends accepting.
-func (r *relay) Close() error {
-	r.once.Do(func() { close(r.closed) })
-	return nil
-}
-
-// serve hands one who has come through the door to net/http, and waits until it is no
-// stranger any more, or gone. A stranger whose time is over is closed.
-func (r *relay) serve(ctx context.Context, g *guest) {
-	select {
-	case r.arrived <- g:
-	case <-r.closed:
-		_ = g.Close() // nobody is served any more
-		return
-	}
-	select {
-	case <-g.settled:
-	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			_ = g.Close() // it had its time
-		}
-	}
 }

@@ -50,7 +50,7 @@ func TestStrangerUntilAGoodCredential(t *testing.T) {
 	select {
 	case got := <-second:
 		t.Fatalf("the second was served beside a stranger: %d", got)
-	default:
+	case <-time.After(50 * time.Millisecond):
 	}
 	if got, _ := ask(t, first, in, token("registryRead")); got != http.StatusNotFound {
 		t.Errorf("%d for a good token", got)
@@ -104,16 +104,16 @@ func TestStrangerWhoseTimeIsOver(t *testing.T) {
 	s := newFixture(t).server
 	for _, over := range []bool{true, false} {
 		here, there := net.Pipe()
-		relay := newRelay(nil)
+		through := newInside(nil)
 		ctx, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 		if !over {
 			ctx, cancel = context.WithCancel(t.Context())
 		}
 		defer cancel()
-		go func() { _, _ = relay.Accept() }()
+		go func() { _, _ = through.Accept() }()
 		done := make(chan struct{})
 		go func() {
-			relay.serve(ctx, s.newGuest(time.Time{}, park.Peer{Conn: there}))
+			through.serve(ctx, s.newGuest(time.Time{}, park.Peer{Conn: there}))
 			close(done)
 		}()
 		if !over {

@@ -6,7 +6,7 @@ import (
 	"github.com/berth-iot/berth/internal/iot"
 )
 
-// Limits of one connection. A peer that has not authenticated costs one goroutine,
+// Limits of one connection. A peer that has not authenticated costs two goroutines,
 // net/http's two buffers of 4 KiB and at most maxHeader of input.
 const (
 	maxHeader     = 16 * 1024        // bytes of request line and headers (net/http adds 4 KiB of slack)

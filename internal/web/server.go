@@ -108,17 +108,17 @@ func (s *Server) server(base context.Context, h http.Handler) *http.Server {
 func (s *Server) Serve(ctx context.Context, ln net.Listener, door *park.Door, handshake park.Handshake) error {
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
-	inside := newRelay(ln)
+	through := newInside(ln)
 	served := make(chan error, 1)
 	go func() {
 		defer stop()
-		served <- serve(listening, s.http, inside)
+		served <- serve(listening, s.http, through)
 	}()
 	err := door.Listen(listening, ln, handshake, park.Protocol{
 		Whole: whole, Relayed: true,
 		Serve: func(ctx context.Context, p park.Peer) {
 			until, _ := ctx.Deadline()
-			inside.serve(ctx, s.newGuest(until, p))
+			through.serve(ctx, s.newGuest(until, p))
 		},
 	})
 	stop()

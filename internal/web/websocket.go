@@ -78,8 +78,8 @@ func (s *Server) webSocket(c *call) error {
 	nc.heard = taken.heard
 	defer nc.end()
 	ctx, cancel := context.WithDeadline(c.r.Context(), g.arriveUntil())
+	defer cancel()
 	socket.Serve(ctx, park.Peer{Conn: nc, Facts: g.upgraded(socket.Transport), Certs: g.certs, Admitted: g.admit})
-	cancel()
 	nc.wait(c.r.Context())
 	return nil
 }

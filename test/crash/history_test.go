@@ -1,15 +1,11 @@
 package crash
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/berth-iot/berth/test/rig"
 )
@@ -105,38 +101,13 @@ func parse(e record) (message, error) {
 // eachLine reads one partition from the earliest event to the end.
 func eachLine(tb testing.TB, h *rig.Hub, partition int, each func(line)) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
-	defer cancel()
-	url := fmt.Sprintf("https://%s/berth/v1/events/telemetry?api-version=%s&follow=false&partition=%d&from=earliest", rig.Host, rig.APIVersion, partition)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	req.Header.Set("Authorization", h.OwnerToken())
-	req.Header.Set("Accept", "application/x-ndjson")
-	res, err := h.HTTPClient().Do(req)
-	if err != nil {
-		tb.Fatalf("read partition %d: %v", partition, err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		tb.Fatalf("read partition %d: status %s", partition, res.Status)
-	}
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(nil, 2<<20)
-	for lines.Scan() {
-		if len(lines.Bytes()) == 0 {
-			continue
-		}
+	eachEvent(tb, h, partition, "from=earliest", func(text []byte) {
 		var l line
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			tb.Fatalf("line %.200q: %v", lines.Bytes(), err)
+		if err := json.Unmarshal(text, &l); err != nil {
+			tb.Fatalf("line %.200q: %v", text, err)
 		}
 		each(l)
-	}
-	if err := lines.Err(); err != nil {
-		tb.Fatalf("read partition %d: %v", partition, err)
-	}
+	})
 }
 
 // settleKept is settle where retention may have taken the first of what was stored: passed

@@ -58,10 +58,27 @@ func (at *place) take(e record) error {
 // readOn reads one partition from at to its end and hands every event to each.
 func readOn(tb testing.TB, h *rig.Hub, partition int, at *place, each func(record)) {
 	tb.Helper()
+	eachEvent(tb, h, partition, fmt.Sprintf("fromSequence=%d", at.next), func(text []byte) {
+		var e record
+		if err := json.Unmarshal(text, &e); err != nil {
+			tb.Fatalf("line %q: %v", text, err)
+		}
+		if e.Partition != partition {
+			tb.Fatalf("an event of partition %d among those of %d", e.Partition, partition)
+		}
+		if err := at.take(e); err != nil {
+			tb.Fatal(err)
+		}
+		each(e)
+	})
+}
+
+// eachEvent reads one partition from a place, as a query says it, to the end, a line at a time.
+func eachEvent(tb testing.TB, h *rig.Hub, partition int, from string, each func(text []byte)) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
 	defer cancel()
-	url := fmt.Sprintf("https://%s/berth/v1/events/telemetry?api-version=%s&follow=false&partition=%d&fromSequence=%d",
-		rig.Host, rig.APIVersion, partition, at.next)
+	url := fmt.Sprintf("https://%s/berth/v1/events/telemetry?api-version=%s&follow=false&partition=%d&%s", rig.Host, rig.APIVersion, partition, from)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		tb.Fatal(err)
@@ -79,20 +96,9 @@ func readOn(tb testing.TB, h *rig.Hub, partition int, at *place, each func(recor
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 2<<20)
 	for lines.Scan() {
-		if len(lines.Bytes()) == 0 {
-			continue
+		if len(lines.Bytes()) > 0 {
+			each(lines.Bytes())
 		}
-		var e record
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			tb.Fatalf("line %q: %v", lines.Bytes(), err)
-		}
-		if e.Partition != partition {
-			tb.Fatalf("an event of partition %d among those of %d", e.Partition, partition)
-		}
-		if err := at.take(e); err != nil {
-			tb.Fatal(err)
-		}
-		each(e)
 	}
 	if err := lines.Err(); err != nil {
 		tb.Fatalf("read partition %d: %v", partition, err)
