@@ -34,7 +34,7 @@ func encodeFeedback(e *iot.MessageEnd, generation uint64) []byte {
 	b = binary.AppendUvarint(b, ticks(e.At))
 	b = binary.AppendUvarint(b, generation)
 	for _, s := range [...]string{e.Identity.Device, e.Identity.Module, e.MessageID} {
-		b = appendBytes(b, s)
+		b = store.AppendText(b, s)
 	}
 	return b
 }
@@ -42,20 +42,20 @@ func encodeFeedback(e *iot.MessageEnd, generation uint64) []byte {
 // decodeFeedback reads a stored record into what the sender is told. Errors as
 // decodeQueue.
 func decodeFeedback(b []byte) (iot.FeedbackRecord, error) {
-	d := decoder{b: b, bad: len(b) > maxFeedbackRecord}
-	if v := d.byte(); !d.bad && v != feedbackVersion {
+	d := store.NewDecoder(b)
+	if len(b) > maxFeedbackRecord {
+		d.Fail()
+	}
+	if v := d.Byte(); d.Ok() && v != feedbackVersion {
 		return iot.FeedbackRecord{}, fmt.Errorf("%w: feedback record of version %d", store.ErrFormat, v)
 	}
-	status := int(d.byte())
-	ended, generation := d.number(), d.number()
+	status := int(d.Byte())
+	ended, generation := d.Uvarint(), d.Uvarint()
 	r := iot.FeedbackRecord{
 		EnqueuedTimeUTC: iot.TimeOf(timeOf(ended)), DeviceGenerationID: strconv.FormatUint(generation, 10),
-		DeviceID: d.text(), ModuleID: d.text(), OriginalMessageID: d.text(),
+		DeviceID: d.Text(), ModuleID: d.Text(), OriginalMessageID: d.Text(),
 	}
-	if status == 0 || status >= len(statuses()) || len(d.b) != 0 {
-		d.bad = true
-	}
-	if d.bad {
+	if !d.Done() || status == 0 || status >= len(statuses()) {
 		return iot.FeedbackRecord{}, fmt.Errorf("%w: feedback record of %d bytes", store.ErrCorrupt, len(b))
 	}
 	r.StatusCode = statuses()[status]

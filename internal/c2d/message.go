@@ -63,41 +63,42 @@ func encodeMessage(m *iot.CloudMessage) []byte {
 	b = binary.AppendUvarint(b, ticks(m.Expiry))
 	b = binary.AppendUvarint(b, ticks(m.Created))
 	for _, s := range [...]string{m.MessageID, m.CorrelationID, m.UserID, m.To, m.ContentType, m.ContentEncoding} {
-		b = appendBytes(b, s)
+		b = store.AppendText(b, s)
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.Application)))
 	for i := range m.Application {
-		b = appendBytes(b, m.Application[i].Name)
-		b = appendBytes(b, m.Application[i].Value)
+		b = store.AppendText(b, m.Application[i].Name)
+		b = store.AppendText(b, m.Application[i].Value)
 	}
 	return append(b, m.Body...)
 }
 
 // decodeMessage reads a message record; the body is a part of b. Errors as decodeQueue.
 func decodeMessage(b []byte) (iot.CloudMessage, error) {
-	d := decoder{b: b, bad: len(b) > maxRecord}
-	if v := d.byte(); !d.bad && v != messageVersion {
+	d := store.NewDecoder(b)
+	if len(b) > maxRecord {
+		d.Fail()
+	}
+	if v := d.Byte(); d.Ok() && v != messageVersion {
 		return iot.CloudMessage{}, fmt.Errorf("%w: message of version %d", store.ErrFormat, v)
 	}
-	m := iot.CloudMessage{Ack: iot.AckMode(d.byte()), Expiry: timeOf(d.number()), Created: timeOf(d.number())}
+	m := iot.CloudMessage{Ack: iot.AckMode(d.Byte()), Expiry: timeOf(d.Uvarint()), Created: timeOf(d.Uvarint())}
 	for _, s := range [...]*string{&m.MessageID, &m.CorrelationID, &m.UserID, &m.To, &m.ContentType, &m.ContentEncoding} {
-		*s = d.text()
+		*s = d.Text()
 	}
-	n := d.atMost(iot.MaxCloudProperties)
-	if m.Ack > iot.AckFull || n > uint64(len(d.b)) {
-		d.bad = true
+	n := d.AtMost(iot.MaxCloudProperties)
+	if m.Ack > iot.AckFull || n > uint64(d.Len()) {
+		d.Fail()
 	}
-	if !d.bad && n > 0 {
+	if d.Ok() && n > 0 {
 		m.Application = make(iot.Properties, n)
 		for i := range m.Application {
-			m.Application[i] = iot.Property{Name: d.text(), Value: d.text()}
+			m.Application[i] = iot.Property{Name: d.Text(), Value: d.Text()}
 		}
 	}
-	if d.bad {
+	m.Body = d.Rest()
+	if !d.Ok() {
 		return iot.CloudMessage{}, fmt.Errorf("%w: message of %d bytes", store.ErrCorrupt, len(b))
-	}
-	if len(d.b) > 0 {
-		m.Body = d.b
 	}
 	return m, nil
 }

@@ -33,14 +33,17 @@ func (n *notice) encode() []byte {
 
 // decodeNotice reads the record; the body is a part of b. Errors as decodeQueue.
 func decodeNotice(b []byte) (notice, error) {
-	d := decoder{b: b, bad: len(b) > maxNotice}
-	if v := d.byte(); !d.bad && v != noticeVersion {
+	d := store.NewDecoder(b)
+	if len(b) > maxNotice {
+		d.Fail()
+	}
+	if v := d.Byte(); d.Ok() && v != noticeVersion {
 		return notice{}, fmt.Errorf("%w: message for back-ends of version %d", store.ErrFormat, v)
 	}
-	n := notice{count: d.byte(), enqueued: d.number(), due: d.number()}
-	if d.bad || len(d.b) == 0 {
+	n := notice{count: d.Byte(), enqueued: d.Uvarint(), due: d.Uvarint()}
+	n.body = d.Rest()
+	if len(n.body) == 0 {
 		return notice{}, fmt.Errorf("%w: message for back-ends of %d bytes", store.ErrCorrupt, len(b))
 	}
-	n.body = d.b
 	return n, nil
 }

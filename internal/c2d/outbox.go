@@ -315,7 +315,7 @@ func (o *outbox) settle(ctx context.Context, settles []settlement) {
 	case gone: // it expired
 		err = lockLost()
 	case err != nil:
-		err = storeFault(err, "c2d.settle")
+		err = store.Fault(err, "c2d.settle", unstored)
 		o.mu.Lock()
 		for _, s := range settles {
 			o.giveBack(s.sequence)

@@ -138,7 +138,7 @@ func (p *place) load(ctx context.Context) error {
 		err = nil
 	}
 	if err != nil {
-		return storeFault(err, "c2d.load")
+		return store.Fault(err, "c2d.load", unstored)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,7 +217,7 @@ func (p *place) perform(ctx context.Context, rs []*request) {
 		p.mu.Unlock()
 	}
 	if err != nil {
-		err = storeFault(err, "c2d.queue")
+		err = store.Fault(err, "c2d.queue", unstored)
 	}
 	p.finish(t, rs, rev, err)
 	if err != nil {

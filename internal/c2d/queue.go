@@ -136,32 +136,32 @@ func (q *queue) encode() []byte {
 // decodeQueue reads a queue record. A newer version is store.ErrFormat, anything else
 // that is wrong store.ErrCorrupt.
 func decodeQueue(b []byte) (queue, error) {
-	d := decoder{b: b}
-	if v := d.byte(); !d.bad && v != queueVersion {
+	d := store.NewDecoder(b)
+	if v := d.Byte(); d.Ok() && v != queueVersion {
 		return queue{}, fmt.Errorf("%w: message queue of version %d", store.ErrFormat, v)
 	}
-	q := queue{generation: d.number(), number: uint16(d.atMost(1<<16 - 1))}
-	n := d.atMost(iot.MaxPendingMessages)
+	q := queue{generation: d.Uvarint(), number: uint16(d.AtMost(1<<16 - 1))}
+	n := d.AtMost(iot.MaxPendingMessages)
 	if n == 0 { // an empty queue has no record
-		d.bad = true
+		d.Fail()
 	}
 	last := uint64(0)
 	for range n {
-		if d.bad {
+		if !d.Ok() {
 			break
 		}
-		e := entry{sequence: last + d.number(), number: uint16(d.atMost(1<<16 - 1)), enqueued: d.number(), due: d.number()}
-		e.size, e.count = uint32(d.atMost(iot.MaxCloudMessage)), d.byte()
-		flags := d.byte()
+		e := entry{sequence: last + d.Uvarint(), number: uint16(d.AtMost(1<<16 - 1)), enqueued: d.Uvarint(), due: d.Uvarint()}
+		e.size, e.count = uint32(d.AtMost(iot.MaxCloudMessage)), d.Byte()
+		flags := d.Byte()
 		e.ack, e.sent = iot.AckMode(flags&flagAck), flags&flagSent != 0
 		twice := slices.ContainsFunc(q.entries, func(o entry) bool { return o.number == e.number })
 		if e.sequence <= last || e.number == 0 || twice || flags > flagAck|flagSent || e.ack > iot.AckFull {
-			d.bad = true
+			d.Fail()
 		}
 		last = e.sequence
 		q.entries = append(q.entries, e)
 	}
-	if d.bad || len(d.b) != 0 {
+	if !d.Done() {
 		return queue{}, fmt.Errorf("%w: message queue of %d bytes", store.ErrCorrupt, len(b))
 	}
 	return q, nil

@@ -258,7 +258,7 @@ func (q *Queues) Pending(ctx context.Context, id iot.Identity, generation uint64
 			return stored.pending(generation, hub), nil
 		}
 	}
-	return 0, storeFault(err, "c2d.pending")
+	return 0, store.Fault(err, "c2d.pending", unstored)
 }
 
 // Depth counts the messages that wait for all identities together.
@@ -339,7 +339,7 @@ func (q *Queues) wreck(ctx context.Context, id iot.Identity) (int, error) {
 		})
 	}
 	if err != nil {
-		return 0, storeFault(fmt.Errorf("remove the queue of %s: %w", id, err), "c2d.purge")
+		return 0, store.Fault(fmt.Errorf("remove the queue of %s: %w", id, err), "c2d.purge", unstored)
 	}
 	return len(writes) - 1, nil
 }

@@ -2,7 +2,6 @@ package c2d
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -265,18 +264,4 @@ func (t *turn) batch() store.Batch {
 // lockLost is the answer to who settles what he does not hold.
 func lockLost() error {
 	return fault.New(fault.DeviceMessageLockLost, "c2d.settle", "the lock of the message has ended")
-}
-
-// storeFault makes a fault of an error of the store.
-func storeFault(err error, op string) error {
-	if _, ok := errors.AsType[*fault.Error](err); ok {
-		return err
-	}
-	switch {
-	case errors.Is(err, store.ErrFull):
-		return fault.Wrap(err, fault.ServiceUnavailable, op, "the hub's disk is full; try again later")
-	case errors.Is(err, store.ErrClosed):
-		return fault.Wrap(err, fault.ServiceUnavailable, op, "the hub is stopping")
-	}
-	return fault.Wrap(err, fault.ServerError, op, "the hub could not read or store the message; try again")
 }

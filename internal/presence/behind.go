@@ -214,7 +214,7 @@ func (p *Presence) Forget(ctx context.Context, id iot.Identity) error {
 	}
 	_, err = p.records.Apply(ctx, store.Batch{Writes: []store.Write{{Key: sessionKey(id), Delete: true, If: store.Any}}})
 	if err != nil {
-		return fault.Wrap(err, codeOf(err), "presence.forget", "what is kept of the identity could not be removed")
+		return store.Fault(err, "presence.forget", "what is kept of the identity could not be removed")
 	}
 	return nil
 }

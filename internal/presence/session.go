@@ -40,36 +40,31 @@ func (se *session) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(se.subs)))
 	for _, sub := range se.subs {
 		b = append(b, byte(sub.To), sub.QoS)
-		b = binary.AppendUvarint(b, uint64(len(sub.Filter)))
-		b = append(b, sub.Filter...)
+		b = store.AppendText(b, sub.Filter)
 	}
 	return b
 }
 
 // decodeSession reads a session record; a newer version is store.ErrFormat.
 func decodeSession(b []byte) (session, error) {
-	d := decoder{b: b}
-	if v := d.byte(); v > sessionVersion {
+	d := store.NewDecoder(b)
+	if v := d.Byte(); v > sessionVersion {
 		return session{}, fmt.Errorf("session record of version %d: %w", v, store.ErrFormat)
 	} else if v != sessionVersion {
-		d.bad = true
+		d.Fail()
 	}
-	se := session{epoch: d.epoch()}
-	n := d.uvarint()
-	if n > maxSubscriptions {
-		d.bad = true
-	}
-	for i := uint64(0); i < n && !d.bad; i++ {
-		sub := device.Subscription{To: device.Stream(d.byte()), QoS: d.byte()}
-		if size := d.uvarint(); size > maxFilter || size > uint64(len(d.b)) || sub.QoS > 1 {
-			d.bad = true
-		} else {
-			sub.Filter = string(d.b[:size])
-			d.b = d.b[size:]
-			se.subs = append(se.subs, sub)
+	se := session{epoch: epochOf(&d)}
+	n := d.AtMost(maxSubscriptions)
+	for i := uint64(0); i < n && d.Ok(); i++ {
+		sub := device.Subscription{To: device.Stream(d.Byte()), QoS: d.Byte()}
+		filter := d.Bytes()
+		if len(filter) > maxFilter || sub.QoS > 1 {
+			d.Fail()
 		}
+		sub.Filter = string(filter)
+		se.subs = append(se.subs, sub)
 	}
-	if d.bad || len(d.b) > 0 {
+	if !d.Done() {
 		return session{}, fmt.Errorf("session: %w", errRecord)
 	}
 	return se, nil
@@ -167,19 +162,10 @@ func (p *Presence) change(ctx context.Context, s *Seat, to func(session, store.R
 			return nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return fault.Wrap(err, codeOf(err), "presence.subscribe", "the session could not be kept")
+			return store.Fault(err, "presence.subscribe", "the session could not be kept")
 		}
 	}
 	return fault.New(fault.ServerError, "presence.subscribe", "the session was changed by others %d times in a row", maxAttempts)
-}
-
-// codeOf says what a refusal of the store is to a device: one with a full disk takes it
-// again later.
-func codeOf(err error) fault.Code {
-	if errors.Is(err, store.ErrFull) {
-		return fault.ServiceUnavailable
-	}
-	return fault.ServerError
 }
 
 // mayWrite refuses a seat that has ended, or whose epoch is below the record's.

@@ -50,15 +50,15 @@ func (st *state) encode() []byte {
 
 // decodeState reads a state record; a newer version is store.ErrFormat.
 func decodeState(b []byte) (state, error) {
-	d := decoder{b: b}
-	if v := d.byte(); v > stateVersion {
+	d := store.NewDecoder(b)
+	if v := d.Byte(); v > stateVersion {
 		return state{}, fmt.Errorf("state record of version %d: %w", v, store.ErrFormat)
 	} else if v != stateVersion {
-		d.bad = true
+		d.Fail()
 	}
-	flags := d.byte()
-	st := state{connected: flags&flagConnected != 0, epoch: d.epoch(), since: d.varint(), active: d.varint()}
-	if d.bad || len(d.b) > 0 || flags > flagConnected {
+	flags := d.Byte()
+	st := state{connected: flags&flagConnected != 0, epoch: epochOf(&d), since: d.Varint(), active: d.Varint()}
+	if !d.Done() || flags > flagConnected {
 		return state{}, fmt.Errorf("state: %w", errRecord)
 	}
 	return st, nil
@@ -68,45 +68,8 @@ func appendEpoch(b []byte, e store.Epoch) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, e.Generation), e.Counter)
 }
 
-// decoder reads the fields of a record; after an error it gives zeros and bad is set.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.bad = true
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	d.skip(n)
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	d.skip(n)
-	return v
-}
-
-// skip passes over the n bytes of a varint; n <= 0 says that there was none.
-func (d *decoder) skip(n int) {
-	if n <= 0 {
-		d.b, d.bad = nil, true
-		return
-	}
-	d.b = d.b[n:]
-}
-
-func (d *decoder) epoch() store.Epoch {
-	return store.Epoch{Generation: d.uvarint(), Counter: d.uvarint()}
+func epochOf(d *store.Decoder) store.Epoch {
+	return store.Epoch{Generation: d.Uvarint(), Counter: d.Uvarint()}
 }
 
 func unixNano(n int64) time.Time {

@@ -173,7 +173,7 @@ func (r *Registry) ListCAs(ctx context.Context) ([]iot.Authority, error) {
 	const op = "registry.list_cas"
 	list, _, err := r.readAuthorities(ctx)
 	if err != nil {
-		return nil, storeFault(err, op)
+		return nil, store.Fault(err, op, unreadable)
 	}
 	return list, nil
 }

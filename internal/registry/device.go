@@ -105,7 +105,7 @@ func (r *Registry) ListDevices(ctx context.Context, top int) ([]iot.Device, erro
 	}
 	ids, recs, err := r.scan(ctx, deviceKeys, top)
 	if err != nil {
-		return nil, storeFault(err, op)
+		return nil, store.Fault(err, op, unreadable)
 	}
 	list := make([]iot.Device, len(ids))
 	for i, id := range ids {
@@ -271,7 +271,7 @@ func (r *Registry) presenceOf(ctx context.Context, op string, id iot.Identity) (
 	}
 	p, err := r.presence.Presence(ctx, id)
 	if err != nil {
-		return p, storeFault(fmt.Errorf("presence of %s: %w", id, err), op)
+		return p, store.Fault(fmt.Errorf("presence of %s: %w", id, err), op, unreadable)
 	}
 	return p, nil
 }
@@ -284,16 +284,16 @@ func (r *Registry) attempt(ctx context.Context, op string, try func() error) err
 	var err error
 	for range maxAttempts {
 		if err = ctx.Err(); err != nil {
-			return storeFault(err, op)
+			return store.Fault(err, op, unreadable)
 		}
 		if err = try(); err == nil {
 			return nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return storeFault(err, op)
+			return store.Fault(err, op, unreadable)
 		}
 	}
-	return storeFault(err, op)
+	return store.Fault(err, op, unreadable)
 }
 
 // read gives an identity's record, or nil and store.Absent.
@@ -320,7 +320,7 @@ func (r *Registry) mustRead(ctx context.Context, op string, id iot.Identity) (*r
 	}
 	rec, rev, err := r.read(ctx, id)
 	if err != nil {
-		return nil, 0, storeFault(err, op)
+		return nil, 0, store.Fault(err, op, unreadable)
 	}
 	if rec != nil {
 		return rec, rev, nil

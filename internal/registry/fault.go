@@ -1,32 +1,12 @@
 package registry
 
 import (
-	"context"
-	"errors"
-
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
-	"github.com/berth-iot/berth/internal/store"
 )
 
-// storeFault turns an error of the store into the one a caller may see. A fault
-// passes unchanged.
-func storeFault(err error, op string) error {
-	if _, ok := errors.AsType[*fault.Error](err); ok {
-		return err
-	}
-	switch {
-	case errors.Is(err, store.ErrFull):
-		return fault.Wrap(err, fault.ServiceUnavailable, op, "the hub's store is full; nothing was changed")
-	case errors.Is(err, store.ErrClosed):
-		return fault.Wrap(err, fault.ServiceUnavailable, op, "the hub is stopping")
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fault.Wrap(err, fault.ServiceUnavailable, op, "the request was given up")
-	case errors.Is(err, store.ErrConflict):
-		return fault.Wrap(err, fault.ServiceUnavailable, op, "the identity is being changed by too many at once; try again")
-	}
-	return fault.Wrap(err, fault.ServerError, op, "the identity could not be read or written")
-}
+// unreadable is what a failure of the store means to a caller.
+const unreadable = "the identity could not be read or written"
 
 // notFound says that an identity is not registered.
 func notFound(op string, id iot.Identity) error {

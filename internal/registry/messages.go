@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/berth-iot/berth/internal/iot"
+	"github.com/berth-iot/berth/internal/store"
 )
 
 // messages counts what waits for an identity.
@@ -41,7 +42,7 @@ func (r *Registry) pending(ctx context.Context, op string, id iot.Identity, rec 
 	}
 	n, err := r.messages.Pending(ctx, id, rec.generation)
 	if err != nil {
-		return 0, storeFault(fmt.Errorf("messages of %s: %w", id, err), op)
+		return 0, store.Fault(fmt.Errorf("messages of %s: %w", id, err), op, unreadable)
 	}
 	return n, nil
 }

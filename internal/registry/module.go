@@ -52,7 +52,7 @@ func (r *Registry) ListModules(ctx context.Context, dev string) ([]iot.Module, e
 	}
 	ids, recs, err := r.scan(ctx, modulePrefix(dev), iot.MaxModules)
 	if err != nil {
-		return nil, storeFault(err, op)
+		return nil, store.Fault(err, op, unreadable)
 	}
 	list := make([]iot.Module, len(ids))
 	for i, id := range ids {

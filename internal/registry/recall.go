@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/iot"
+	"github.com/berth-iot/berth/internal/store"
 )
 
 // provedToken is the last token that proved an identity under its present record. The
@@ -113,7 +114,7 @@ func (r *Registry) readKnown(ctx context.Context, c *claim) error {
 	rec, rev, err := r.read(ctx, c.id)
 	switch {
 	case err != nil:
-		return storeFault(err, c.op)
+		return store.Fault(err, c.op, unreadable)
 	case rec == nil:
 		return notFound(c.op, c.id)
 	}

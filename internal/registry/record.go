@@ -88,92 +88,47 @@ func (r *record) encode() []byte {
 	b = binary.AppendUvarint(b, r.etag)
 	b = binary.AppendUvarint(b, r.statusSet)
 	b = binary.AppendUvarint(b, uint64(r.modules))
-	b = appendText(b, r.keys[0])
-	b = appendText(b, r.keys[1])
+	b = store.AppendText(b, r.keys[0])
+	b = store.AppendText(b, r.keys[1])
 	for _, s := range []string{r.thumbs[0], r.thumbs[1], r.reason, r.scope} {
-		b = appendText(b, s)
+		b = store.AppendText(b, s)
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.parents)))
 	for _, p := range r.parents {
-		b = appendText(b, p)
+		b = store.AppendText(b, p)
 	}
-	return appendText(b, r.managedBy)
-}
-
-func appendText[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	return store.AppendText(b, r.managedBy)
 }
 
 // decodeRecord reads a record; nothing of b is kept. A newer version is
 // store.ErrFormat, anything else that is wrong store.ErrCorrupt.
 func decodeRecord(b []byte) (*record, error) {
-	d := decoder{b: b}
-	if v := d.byte(); !d.bad && v != recordVersion {
+	d := store.NewDecoder(b)
+	if v := d.Byte(); d.Ok() && v != recordVersion {
 		return nil, fmt.Errorf("%w: identity record of version %d", store.ErrFormat, v)
 	}
-	flags := d.byte()
+	flags := d.Byte()
 	r := &record{
 		disabled: flags&flagDisabled != 0, edge: flags&flagEdge != 0,
-		method:     method(d.byte()),
-		generation: d.number(), etag: d.number(), statusSet: d.number(),
+		method:     method(d.Byte()),
+		generation: d.Uvarint(), etag: d.Uvarint(), statusSet: d.Uvarint(),
 	}
-	modules := d.number()
-	r.keys[0], r.keys[1] = slices.Clone(d.text()), slices.Clone(d.text())
-	r.thumbs[0], r.thumbs[1] = string(d.text()), string(d.text())
-	r.reason, r.scope = string(d.text()), string(d.text())
-	parents := d.number()
-	if parents > maxParents || modules > iot.MaxModules || flags > flagDisabled|flagEdge ||
+	modules := d.AtMost(iot.MaxModules)
+	r.keys[0], r.keys[1] = slices.Clone(d.Bytes()), slices.Clone(d.Bytes())
+	r.thumbs[0], r.thumbs[1] = d.Text(), d.Text()
+	r.reason, r.scope = d.Text(), d.Text()
+	parents := d.AtMost(maxParents)
+	if flags > flagDisabled|flagEdge ||
 		r.method < methodSAS || r.method > methodNone {
-		d.bad = true
+		d.Fail()
 	}
-	for !d.bad && uint64(len(r.parents)) < parents {
-		r.parents = append(r.parents, string(d.text()))
+	for d.Ok() && uint64(len(r.parents)) < parents {
+		r.parents = append(r.parents, d.Text())
 	}
-	r.managedBy = string(d.text())
-	if d.bad || len(d.b) != 0 {
+	r.managedBy = d.Text()
+	if !d.Done() {
 		return nil, fmt.Errorf("%w: identity record of %d bytes", store.ErrCorrupt, len(b))
 	}
 	r.modules = int(modules)
 	return r, nil
-}
-
-// decoder takes values off the front of b until something is wrong.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.bad = true
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
-
-func (d *decoder) number() uint64 {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[size:]
-	return n
-}
-
-// text gives a slice of b, nil if empty.
-func (d *decoder) text() []byte {
-	n := d.number()
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	if n == 0 {
-		return nil
-	}
-	s := d.b[:n]
-	d.b = d.b[n:]
-	return s
 }

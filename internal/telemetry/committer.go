@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"errors"
 	"log/slog"
 	"time"
 
@@ -177,10 +176,7 @@ func (p *partition) advance(it *item) (changed chan struct{}, stalled []*Writer)
 // behind it: of what a writer appended, a prefix is stored.
 func (l *Log) refuse(messages int, err error) {
 	r := &l.round
-	why := fault.Wrap(err, fault.ServerError, "telemetry.commit", "the message could not be stored")
-	if errors.Is(err, store.ErrFull) {
-		why = fault.Wrap(err, fault.ServiceUnavailable, "telemetry.commit", "the hub's store is full; the message was not stored, send it again later")
-	}
+	why := store.Fault(err, "telemetry.commit", "the message could not be stored")
 	if !l.failing {
 		l.failing = true
 		l.logger.Error("telemetry cannot be stored and is refused", slog.Any("err", err))

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,18 +112,10 @@ func (g *Groups) Create(ctx context.Context, name string) (iot.ConsumerGroup, er
 		return iot.ConsumerGroup{}, fault.Wrap(err, fault.ServerError, op, "")
 	}
 	if _, err := g.records.Apply(ctx, store.Batch{Writes: []store.Write{{Key: groupKeys + key, Value: value, If: store.Any}}}); err != nil {
-		return iot.ConsumerGroup{}, fault.Wrap(err, refusal(err), op, "the consumer group could not be stored; try again")
+		return iot.ConsumerGroup{}, store.Fault(err, op, "the consumer group could not be stored")
 	}
 	g.all[key] = group
 	return group, nil
-}
-
-// refusal says what a refusal of the store is to a back-end.
-func refusal(err error) fault.Code {
-	if errors.Is(err, store.ErrFull) {
-		return fault.ServiceUnavailable
-	}
-	return fault.ServerError
 }
 
 // Delete removes a group, on stable storage when it returns; who reads for it goes on.
@@ -142,7 +133,7 @@ func (g *Groups) Delete(ctx context.Context, name string) error {
 		return fault.New(fault.GroupNotFound, op, "there is no consumer group %.64q", name)
 	}
 	if _, err := g.records.Apply(ctx, store.Batch{Writes: []store.Write{{Key: groupKeys + key, Delete: true, If: store.Any}}}); err != nil {
-		return fault.Wrap(err, refusal(err), op, "the consumer group could not be removed; try again")
+		return store.Fault(err, op, "the consumer group could not be removed")
 	}
 	delete(g.all, key)
 	return nil
