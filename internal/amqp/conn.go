@@ -318,7 +318,7 @@ func (c *conn) dropLinks() {
 func (c *conn) Closed(now time.Time, why error) {
 	c.now = now
 	if c.bye.Kind == 0 {
-		c.bye = farewell(why)
+		c.bye = park.Goodbye(why, "a frame", "close")
 	}
 	c.closeUsers()
 	c.closeParted(why)

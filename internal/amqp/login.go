@@ -3,18 +3,13 @@ package amqp
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
-	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/berth-iot/berth/internal/amqp/endpoint"
 	"github.com/berth-iot/berth/internal/amqpwire"
-	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/iot"
-	"github.com/berth-iot/berth/internal/park"
 )
 
 // The SASL mechanisms. All but PLAIN prove nothing: tokens and certificates do
@@ -95,30 +90,4 @@ func (c *conn) tokenOf(user, password, host string) string {
 		return password
 	}
 	return iot.SignSAS(host, user, key, time.Now().Add(loginLasts))
-}
-
-// resetDetail is what a goodbye says of a connection that the peer's kernel did not know
-// any more.
-const resetDetail = "the peer reset the connection"
-
-// farewell is the goodbye for what park says ended a connection.
-func farewell(why error) device.Goodbye {
-	lost := func(detail string) device.Goodbye {
-		return device.Goodbye{Kind: device.GoodbyeLost, Detail: detail}
-	}
-	switch {
-	case errors.Is(why, park.ErrPeerClosed):
-		return lost("the peer closed the connection without close")
-	case errors.Is(why, park.ErrShutdown):
-		return device.Goodbye{Kind: device.GoodbyeShutdown, Detail: "the hub is stopping"}
-	case errors.Is(why, park.ErrTooLarge):
-		return device.Goodbye{Kind: device.GoodbyeProtocol, Detail: "a frame exceeds the limit"}
-	case errors.Is(why, park.ErrPanic):
-		return lost("an internal error ended the connection")
-	case errors.Is(why, os.ErrDeadlineExceeded):
-		return lost("the peer stopped reading")
-	case errors.Is(why, syscall.ECONNRESET), errors.Is(why, syscall.EPIPE):
-		return lost(resetDetail)
-	}
-	return lost("the connection was lost")
 }

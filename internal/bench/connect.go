@@ -43,17 +43,13 @@ func (c Connect) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := errors.Join(c.check(), t.check(), t.only(MQTT)); err != nil {
 		return nil, err
 	}
-	server, err := newWatch(t.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(t.PID)
 	if err != nil {
 		return nil, err
 	}
 	run := &connector{plan: c, target: t}
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		return nil, err
 	}
 	if c.Duration > 0 {
@@ -63,7 +59,7 @@ func (c Connect) Run(ctx context.Context, t *Target) (*Report, error) {
 	}
 	length := time.Since(started)
 	defer run.closeAll()
-	if err := errors.Join(server.close(), own.close(), context.Cause(ctx)); err != nil {
+	if err := errors.Join(both.close(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	r := &Report{
@@ -71,11 +67,11 @@ func (c Connect) Run(ctx context.Context, t *Target) (*Report, error) {
 		Devices: c.Devices, Done: run.done.Load(), Latency: run.meter.summary(),
 	}
 	if c.Duration == 0 {
-		if err := run.hold(ctx, r, server, own); err != nil {
+		if err := run.hold(ctx, r, both); err != nil {
 			return nil, err
 		}
 	}
-	r.finish(length, server, own, &run.failed)
+	r.finish(length, both, &run.failed)
 	return r, nil
 }
 
@@ -166,14 +162,12 @@ func (run *connector) churn(ctx context.Context) {
 
 // hold leaves the connections idle, reads what the server's memory has grown by,
 // and then pings every one.
-func (run *connector) hold(ctx context.Context, r *Report, watches ...*watch) error {
+func (run *connector) hold(ctx context.Context, r *Report, both *pair) error {
 	if err := wait(ctx, nil, nil, run.plan.Hold); err != nil {
 		return err
 	}
-	for _, w := range watches {
-		if err := w.remember(); err != nil {
-			return err
-		}
+	if err := both.remember(); err != nil {
+		return err
 	}
 	var alive atomic.Int64
 	run.next.Store(0)

@@ -50,11 +50,7 @@ func (d Devicebound) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := errors.Join(d.check(), t.check(), t.only(AMQP), t.serviced()); err != nil {
 		return nil, err
 	}
-	server, err := newWatch(t.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(t.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +60,12 @@ func (d Devicebound) Run(ctx context.Context, t *Target) (*Report, error) {
 		return nil, err
 	}
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		return nil, err
 	}
 	run.all(ctx)
 	length := time.Since(started)
-	if err := errors.Join(server.close(), own.close(), context.Cause(ctx)); err != nil {
+	if err := errors.Join(both.close(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	settled := run.settled.summary()
@@ -77,7 +73,7 @@ func (d Devicebound) Run(ctx context.Context, t *Target) (*Report, error) {
 		Run: "c2d", Target: t.Address, Protocol: AMQP.String(), TLS: t.TLS != nil, Cipher: t.settled(), Started: started.UTC(), Seconds: length.Seconds(),
 		Devices: d.Devices, Inflight: len(run.backends), Size: d.Size, Rate: d.Rate, Done: run.done.Load(), Latency: run.received.summary(), Settled: &settled,
 	}
-	r.finish(length, server, own, &run.failed)
+	r.finish(length, both, &run.failed)
 	return r, nil
 }
 

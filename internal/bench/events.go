@@ -23,11 +23,7 @@ func (e Events) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := errors.Join(e.Groups.check(), t.checkAddress(), t.only(AMQP), t.serviced()); err != nil {
 		return nil, err
 	}
-	server, err := newWatch(t.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(t.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +41,7 @@ func (e Events) Run(ctx context.Context, t *Target) (*Report, error) {
 	)
 	want.Store(e.Events)
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		return nil, err
 	}
 	workers(len(readers), func(n int) {
@@ -56,14 +52,14 @@ func (e Events) Run(ctx context.Context, t *Target) (*Report, error) {
 		done.Add(readers[n].seen)
 	})
 	length := time.Since(started)
-	if err := errors.Join(server.close(), own.close(), context.Cause(ctx)); err != nil {
+	if err := errors.Join(both.close(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	r := &Report{
 		Run: "events", Target: t.Address, Protocol: AMQP.String(), TLS: t.TLS != nil, Cipher: t.settled(), Started: started.UTC(), Seconds: length.Seconds(),
 		Devices: e.Devices, Readers: len(readers), Done: done.Load(), Latency: spent.summary(),
 	}
-	r.finish(length, server, own, &failed)
+	r.finish(length, both, &failed)
 	return r, nil
 }
 

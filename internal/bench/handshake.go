@@ -31,11 +31,7 @@ func (h Handshake) Run(ctx context.Context, t *Target) (*Report, error) {
 	if t.TLS == nil {
 		return nil, errors.New("a handshake run needs TLS")
 	}
-	server, err := newWatch(t.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(t.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +41,7 @@ func (h Handshake) Run(ctx context.Context, t *Target) (*Report, error) {
 		failed failures
 	)
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		return nil, err
 	}
 	timed, cancel := context.WithTimeout(ctx, h.Duration)
@@ -64,14 +60,14 @@ func (h Handshake) Run(ctx context.Context, t *Target) (*Report, error) {
 		}
 	})
 	length := time.Since(started)
-	if err := errors.Join(server.close(), own.close(), context.Cause(ctx)); err != nil {
+	if err := errors.Join(both.close(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	r := &Report{
 		Run: "handshake", Target: t.Address, TLS: true, Cipher: t.settled(), Started: started.UTC(), Seconds: length.Seconds(),
 		Done: done.Load(), Latency: spent.summary(),
 	}
-	r.finish(length, server, own, &failed)
+	r.finish(length, both, &failed)
 	return r, nil
 }
 

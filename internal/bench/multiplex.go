@@ -28,16 +28,12 @@ func (m Multiplex) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := errors.Join(m.check(), t.check(), t.only(AMQP), t.serviced()); err != nil {
 		return nil, err
 	}
-	server, err := newWatch(t.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(t.PID)
 	if err != nil {
 		return nil, err
 	}
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		return nil, err
 	}
 	c, err := t.backend(ctx, 0, peerBuffer, func(*conn) error { return nil })
@@ -50,13 +46,13 @@ func (m Multiplex) Run(ctx context.Context, t *Target) (*Report, error) {
 		return nil, err
 	}
 	length := time.Since(started)
-	if err := errors.Join(server.close(), own.close(), context.Cause(ctx)); err != nil {
+	if err := errors.Join(both.close(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	if err := run.hold(ctx, m.Hold); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(server.remember(), own.remember()); err != nil {
+	if err := both.remember(); err != nil {
 		return nil, err
 	}
 	r := &Report{
@@ -69,7 +65,7 @@ func (m Multiplex) Run(ctx context.Context, t *Target) (*Report, error) {
 		failed.add(err)
 	}
 	r.Alive = &alive
-	r.finish(length, server, own, &failed)
+	r.finish(length, both, &failed)
 	return r, nil
 }
 

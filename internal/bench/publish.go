@@ -56,10 +56,10 @@ func (p Publish) check(protocol Protocol) error {
 type publisher struct {
 	// fixed
 
-	plan    Publish
-	begun   time.Time
-	cue     cue
-	watches []*watch
+	plan  Publish
+	begun time.Time
+	cue   cue
+	both  *pair
 
 	// owned by Run
 
@@ -94,11 +94,7 @@ func (p Publish) until(ctx context.Context, t *Target, with cue) (*Report, error
 		return nil, err
 	}
 	p.Drain = cmp.Or(p.Drain, closeWait)
-	server, err := newWatch(t.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(t.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +102,7 @@ func (p Publish) until(ctx context.Context, t *Target, with cue) (*Report, error
 	if err != nil {
 		return nil, err
 	}
-	run := &publisher{plan: p, begun: time.Now(), cue: with, watches: []*watch{server, own}}
+	run := &publisher{plan: p, begun: time.Now(), cue: with, both: both}
 	if p.Warmup == 0 { // from the first message on
 		err = run.open()
 	}
@@ -140,7 +136,7 @@ func (p Publish) until(ctx context.Context, t *Target, with cue) (*Report, error
 	if t.Protocol == AMQP {
 		r.Protocol = AMQP.String()
 	}
-	r.finish(run.length, server, own, &run.failed)
+	r.finish(run.length, both, &run.failed)
 	return r, nil
 }
 
@@ -162,18 +158,13 @@ func (run *publisher) clock(ctx context.Context, over <-chan struct{}) error {
 	err := wait(ctx, over, run.cue.enough, length)
 	run.measuring.Store(false)
 	run.length = time.Since(run.opened)
-	for _, w := range run.watches {
-		err = errors.Join(err, w.close())
-	}
-	return err
+	return errors.Join(err, run.both.close())
 }
 
 // open begins the measured window.
 func (run *publisher) open() error {
-	for _, w := range run.watches {
-		if err := w.open(); err != nil {
-			return err
-		}
+	if err := run.both.open(); err != nil {
+		return err
 	}
 	run.opened = time.Now()
 	run.measuring.Store(true)

@@ -32,11 +32,7 @@ func (d Read) Run(ctx context.Context) (*Report, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	server, err := newWatch(d.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(d.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +42,7 @@ func (d Read) Run(ctx context.Context) (*Report, error) {
 		failed failures
 	)
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		return nil, err
 	}
 	workers(d.Readers, func(reader int) {
@@ -62,13 +58,13 @@ func (d Read) Run(ctx context.Context) (*Report, error) {
 		done.Add(seen)
 	})
 	length := time.Since(started)
-	if err := errors.Join(server.close(), own.close(), context.Cause(ctx)); err != nil {
+	if err := errors.Join(both.close(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	r := &Report{
 		Run: "read", Target: d.Target, TLS: true, Started: started.UTC(), Seconds: length.Seconds(),
 		Devices: d.Devices, Readers: d.Readers, Done: done.Load(), Latency: spent.summary(),
 	}
-	r.finish(length, server, own, &failed)
+	r.finish(length, both, &failed)
 	return r, nil
 }

@@ -37,11 +37,7 @@ func (g Register) Run(ctx context.Context) (*Report, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
-	server, err := newWatch(g.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(g.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +48,7 @@ func (g Register) Run(ctx context.Context) (*Report, error) {
 		failed failures
 	)
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		return nil, err
 	}
 	workers(min(g.Workers, g.Devices), func(worker int) {
@@ -72,13 +68,13 @@ func (g Register) Run(ctx context.Context) (*Report, error) {
 		}
 	})
 	length := time.Since(started)
-	if err := errors.Join(server.close(), own.close(), context.Cause(ctx)); err != nil {
+	if err := errors.Join(both.close(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	r := &Report{
 		Run: "register", Target: g.Target, TLS: true, Started: started.UTC(), Seconds: length.Seconds(),
 		Devices: g.Devices, Done: done.Load(), Latency: spent.summary(),
 	}
-	r.finish(length, server, own, &failed)
+	r.finish(length, both, &failed)
 	return r, nil
 }

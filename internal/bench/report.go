@@ -45,8 +45,8 @@ type Report struct {
 }
 
 // finish fills in what every kind of run has.
-func (r *Report) finish(window time.Duration, server, own *watch, failed *failures) {
-	r.Server, r.Client = server.usage(r.Done, window), own.usage(r.Done, window)
+func (r *Report) finish(window time.Duration, both *pair, failed *failures) {
+	r.Server, r.Client = both.server.usage(r.Done, window), both.own.usage(r.Done, window)
 	if window > 0 {
 		r.PerSecond = round(float64(r.Done)/window.Seconds(), 10)
 	}

@@ -39,11 +39,7 @@ func (t Takeover) Run(ctx context.Context, target *Target) (*Report, error) {
 		return nil, err
 	}
 	t.Patience = cmp.Or(t.Patience, closeWait)
-	server, err := newWatch(target.PID)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newWatch(ownPID())
+	both, err := watchBoth(target.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -56,13 +52,13 @@ func (t Takeover) Run(ctx context.Context, target *Target) (*Report, error) {
 		run.holders[n] = hold(c)
 	}
 	started := time.Now()
-	if err := errors.Join(server.open(), own.open()); err != nil {
+	if err := both.open(); err != nil {
 		run.closeAll()
 		return nil, err
 	}
 	run.all(ctx)
 	length := time.Since(started)
-	err = errors.Join(server.close(), own.close(), context.Cause(ctx))
+	err = errors.Join(both.close(), context.Cause(ctx))
 	run.closeAll()
 	if err != nil {
 		return nil, err
@@ -75,7 +71,7 @@ func (t Takeover) Run(ctx context.Context, target *Target) (*Report, error) {
 	if kernel := run.kernel.summary(); kernel.Count > 0 {
 		r.Kernel = &kernel
 	}
-	r.finish(length, server, own, &run.failed)
+	r.finish(length, both, &run.failed)
 	return r, nil
 }
 

@@ -116,6 +116,28 @@ func (w *watch) take(keep func(sample)) error {
 	return err
 }
 
+// pair is the server and the load generator over the same window.
+type pair struct{ server, own *watch }
+
+// watchBoth begins to watch the process of a server, 0 for none, and this one.
+func watchBoth(server int) (*pair, error) {
+	var (
+		p   pair
+		err error
+	)
+	if p.server, err = newWatch(server); err != nil {
+		return nil, err
+	}
+	if p.own, err = newWatch(ownPID()); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+func (p *pair) open() error     { return errors.Join(p.server.open(), p.own.open()) }
+func (p *pair) close() error    { return errors.Join(p.server.close(), p.own.close()) }
+func (p *pair) remember() error { return errors.Join(p.server.remember(), p.own.remember()) }
+
 // usage says what the window cost for done operations.
 func (w *watch) usage(done uint64, window time.Duration) *Usage {
 	if w == nil {

@@ -2,16 +2,11 @@ package mqtt
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"syscall"
 	"time"
 
-	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
 	"github.com/berth-iot/berth/internal/mqttwire"
-	"github.com/berth-iot/berth/internal/park"
 )
 
 // refusal is the CONNACK for an error of Open, or of the CONNECT itself.
@@ -64,26 +59,4 @@ func newErrorBody(err error, tracking string, now time.Time) []byte {
 		return nil
 	}
 	return body
-}
-
-// farewell is the goodbye for what park says ended a connection.
-func farewell(why error) device.Goodbye {
-	lost := func(detail string) device.Goodbye {
-		return device.Goodbye{Kind: device.GoodbyeLost, Detail: detail}
-	}
-	switch {
-	case errors.Is(why, park.ErrPeerClosed):
-		return lost("the peer closed the connection without DISCONNECT")
-	case errors.Is(why, park.ErrShutdown):
-		return device.Goodbye{Kind: device.GoodbyeShutdown, Detail: "the hub is stopping"}
-	case errors.Is(why, park.ErrTooLarge):
-		return device.Goodbye{Kind: device.GoodbyeProtocol, Detail: "a packet exceeds the limit"}
-	case errors.Is(why, park.ErrPanic):
-		return lost("an internal error ended the connection")
-	case errors.Is(why, os.ErrDeadlineExceeded):
-		return lost("the peer stopped reading")
-	case errors.Is(why, syscall.ECONNRESET), errors.Is(why, syscall.EPIPE):
-		return lost("the peer reset the connection")
-	}
-	return lost("the connection was lost")
 }

@@ -126,7 +126,7 @@ func (m *machine) watch(t *park.Turn, s *scratch) error {
 // Closed implements park.Conversation.
 func (m *machine) Closed(_ time.Time, why error) {
 	if m.bye.Kind == 0 {
-		m.bye = farewell(why)
+		m.bye = park.Goodbye(why, "a packet", "DISCONNECT")
 	}
 	m.session.Close(m.bye)
 	m.log.Debug("connection ended", slog.String("op", "mqtt.close"), slog.String("device", m.own.Device),

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -484,17 +483,5 @@ func TestArrivalAfterShutdown(t *testing.T) {
 func TestServerNeedsCoreAndDoor(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("no error")
-	}
-}
-
-func TestFarewells(t *testing.T) {
-	cases := []struct {
-		why  error
-		want device.GoodbyeKind
-	}{{net.ErrClosed, device.GoodbyeLost}, {errors.New("odd"), device.GoodbyeLost}}
-	for _, c := range cases {
-		if got := farewell(c.why); got.Kind != c.want || got.Detail == "" {
-			t.Errorf("%v: %+v, want kind %d", c.why, got, c.want)
-		}
 	}
 }
