@@ -22,6 +22,7 @@ type Reader struct {
 	// owned by Next
 
 	place  place
+	stop   uint64         // the place is to be narrowed first: it is not behind this sequence; 0: it has been
 	block  block          // the block the reader stands in
 	at     int            // where in its body
 	queue  []store.Stored // blocks read ahead
@@ -38,12 +39,12 @@ func (l *Log) Reader(partition int, start device.Start) (*Reader, error) {
 		return nil, fault.New(fault.PartitionNotFound, "telemetry.reader", "there is no partition %d", partition)
 	}
 	p := l.partitions[partition]
-	at, err := p.place(start)
+	at, stop, err := p.place(start)
 	if err != nil {
 		return nil, err
 	}
 	p.attend(1)
-	return &Reader{log: l, p: p, place: at, stamps: stamps{}}, nil
+	return &Reader{log: l, p: p, place: at, stop: stop, stamps: stamps{}}, nil
 }
 
 // Next implements device.EventReader. It ends with ErrClosed when the log or the
@@ -112,6 +113,9 @@ func (r *Reader) advance(ctx context.Context) error {
 		r.queue = r.queue[1:]
 		return r.enter(s)
 	}
+	if r.stop > 0 {
+		r.narrow()
+	}
 	b, end, changed := r.p.look(&r.place)
 	switch {
 	case changed != nil:
@@ -127,6 +131,31 @@ func (r *Reader) advance(ctx context.Context) error {
 		return r.stand(b)
 	}
 	return r.catchUp(ctx, end)
+}
+
+// narrow looks for the block of an offset or a time between two marks, which may be a
+// second of ingest apart, by halves. What it cannot read it leaves to be met on the way.
+func (r *Reader) narrow() {
+	low, stop := r.place.sequence, r.stop
+	r.stop = 0
+	for low < stop {
+		middle := low + (stop-low)/2
+		blocks, err := r.log.store.Read(r.p.id, middle, 1)
+		if err != nil || len(blocks) == 0 {
+			return
+		}
+		b, err := filed(blocks[0])
+		if err != nil || b.first > middle { // retention has come by
+			return
+		}
+		r.owed += len(blocks[0].Value)
+		if r.place.skips(&b) {
+			r.place.sequence = b.end()
+			low = max(b.end(), middle+1) // where nothing is written, b ends before
+		} else {
+			stop = b.first
+		}
+	}
 }
 
 // look gives the block of the place from the ring, or the channel that is closed when

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -395,5 +396,70 @@ func TestTimeOfAMarkBeginsBeforeIt(t *testing.T) {
 	}
 	if got := take(t, l, 0, device.Start{At: device.StartTime, Time: c.now()}, 1)[0].Sequence; got != first {
 		t.Errorf("reading begins at %d, want %d", got, first)
+	}
+}
+
+// counted counts the blocks that a log is asked for.
+type counted struct {
+	store.Log
+
+	blocks int
+}
+
+func (c *counted) Read(partition uint32, from uint64, maxBytes int) ([]store.Stored, error) {
+	blocks, err := c.Log.Read(partition, from, maxBytes)
+	c.blocks += len(blocks)
+	return blocks, err
+}
+
+// A reader that begins at an offset or a time finds it by halves: marks may be a second of
+// ingest apart. Every offset and every time is tried.
+func TestReaderFindsItsPlaceByHalves(t *testing.T) {
+	c := &clock{millis: 1_000_000}
+	log := &counted{Log: storetest.New().Log()}
+	l := still(t, Config{Log: log, Partitions: 1, RingBytes: -1, CatchUpRate: -1, Now: c.now})
+	const blocks, each = 200, 3
+	for i := range blocks { // within a second: all behind the first mark
+		for j := range each {
+			m := text("%d", each*i+j)
+			m.Props = make([]byte, 20<<10)
+			if _, err := l.Writer(stampOf("dev"), nil).Append([]iot.Raw{m}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.settle()
+		c.millis += int64(i % 3) // some share their time
+	}
+	all := take(t, l, 0, device.Start{}, blocks*each)
+	if n := len(l.partitions[0].marks); n != 1 || len(all) != blocks*each {
+		t.Fatalf("%d marks, %d events", n, len(all))
+	}
+	first := func(start device.Start) iot.Event {
+		r, err := l.Reader(0, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		log.blocks = 0
+		got := drain(t, r, 1)[0]
+		if log.blocks > 8+17 { // 8 halvings of 200, and a megabyte of the place's blocks
+			t.Fatalf("%+v: %d blocks were read", start, log.blocks)
+		}
+		return got
+	}
+	for i, e := range all {
+		got := first(device.Start{At: device.StartOffset, Offset: e.Offset})
+		if got.Sequence != e.Sequence {
+			t.Errorf("offset of event %d: began at %d", i, got.Sequence)
+		}
+		if i+1 < len(all) {
+			if got = first(device.Start{At: device.StartOffset, Offset: e.Offset + 1}); got.Sequence != e.Sequence+1 {
+				t.Errorf("behind the offset of event %d: began at %d", i, got.Sequence)
+			}
+		}
+		want := slices.IndexFunc(all, func(o iot.Event) bool { return !o.Enqueued.Before(e.Enqueued) })
+		if got = first(device.Start{At: device.StartTime, Time: e.Enqueued}); got.Sequence != all[want].Sequence {
+			t.Errorf("time of event %d: began at %d, want %d", i, got.Sequence, all[want].Sequence)
+		}
 	}
 }
