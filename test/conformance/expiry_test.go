@@ -22,8 +22,8 @@ func TestTokenExpiryClosesLiveConnection(t *testing.T) {
 	lasting.enter()
 
 	rig.Receive(t, client.lost, "the connection is closed when its token has expired")
-	if late := time.Since(expires); late < 2*time.Second || late > 8*time.Second {
-		t.Errorf("closed %v after the token's end, want about 2 s", late)
+	if late := time.Since(expires); late < 2*time.Second {
+		t.Errorf("closed %v after the token's end, before the grace was over", late)
 	}
 	if r := h.Log("dev1", "deviceDisconnect", "401003"); r.ResultDescription != "IotHubUnauthorized" {
 		t.Errorf("description %q, want IotHubUnauthorized", r.ResultDescription)

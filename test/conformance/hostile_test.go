@@ -21,28 +21,20 @@ import (
 // some 25 MiB, and its log buffers what one device may publish.
 const maxPeak = 128 << 20
 
-// bystander is a well-behaved client that goes on publishing while others misbehave.
-type bystander struct {
-	sent  int
-	worst time.Duration // from a PUBLISH to its PUBACK
-}
-
 // whileServed runs attack while a well-behaved device publishes without a pause, and
-// demands that every message of it was acknowledged soon and is in the log.
+// demands that every message of it was acknowledged and is in the log.
 func whileServed(t *testing.T, h *rig.Hub, attack func()) {
 	t.Helper()
 	good := h.AddDevice("good")
 	client := newPaho(t, h, good.Hello())
 	client.enter()
 	ctx, stop := context.WithCancel(t.Context())
-	var b bystander
+	sent := 0
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			began := time.Now()
-			client.publish(good.EventsTopic(), fmt.Sprint(b.sent))
-			b.worst = max(b.worst, time.Since(began))
-			b.sent++
+			client.publish(good.EventsTopic(), fmt.Sprint(sent))
+			sent++
 		}
 	})
 	defer wg.Wait()
@@ -58,12 +50,12 @@ func whileServed(t *testing.T, h *rig.Hub, attack func()) {
 		t.Fatalf("the well-behaved device lost its connection: %v", err)
 	default:
 	}
-	if b.sent == 0 || b.worst > 5*time.Second {
-		t.Errorf("the well-behaved device sent %d messages, the slowest took %v", b.sent, b.worst)
+	if sent == 0 {
+		t.Error("the well-behaved device sent nothing")
 	}
 	got := bodies(h, "good")
-	if len(got) != b.sent {
-		t.Fatalf("%d messages of the well-behaved device are in the log, want %d", len(got), b.sent)
+	if len(got) != sent {
+		t.Fatalf("%d messages of the well-behaved device are in the log, want %d", len(got), sent)
 	}
 	for i, body := range got {
 		if body != fmt.Sprint(i) {

@@ -301,8 +301,8 @@ func TestKeepAliveLapse(t *testing.T) {
 	idle := h.Dial(t) // keep-alive 60: must not be closed
 	idle.Enter(quiet.Hello())
 	l.Closed(rig.Within)
-	if took := time.Since(began); took < 2500*time.Millisecond || took > 8*time.Second {
-		t.Errorf("closed after %v, want about 3 s", took)
+	if took := time.Since(began); took < 2500*time.Millisecond {
+		t.Errorf("closed after %v, before one and a half keep-alives", took)
 	}
 	r := h.Log("dev1", "deviceDisconnect", "404104")
 	if r.ResultDescription != "DeviceConnectionClosedRemotely" {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -47,12 +46,8 @@ func TestGracefulStop(t *testing.T) {
 		}
 	}()
 	rig.Receive(t, first, "100 messages are acknowledged")
-	began := time.Now()
 	if code := h.Stop(); code != 0 {
 		t.Errorf("the hub ended with %d, want 0:\n%s", code, h.Out)
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("the stop took %v", took)
 	}
 	rig.Receive(t, client.lost, "paho sees its connection closed")
 	close(gone)
