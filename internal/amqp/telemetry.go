@@ -9,7 +9,7 @@ import (
 
 // formatBatch is the message format of a batch: each data section of its body is a
 // message (amqp 3).
-const formatBatch = 0x80013700
+const formatBatch uint32 = 0x80013700
 
 // telemetry is the node behind a link on which a device sends its messages.
 type telemetry struct {

@@ -83,7 +83,7 @@ func TestReadFiltersAcrossRotatedFiles(t *testing.T) {
 		"tail":              {iot.LogQuery{Category: categoryConnections, Tail: 3}, which(n-2, n, all)},
 		"tail across files": {iot.LogQuery{Category: categoryConnections, Tail: 700}, which(n-699, n, all)},
 		"tail, module":      {iot.LogQuery{Device: "b", Module: "m", Tail: 5}, which(n-17, n, module)},
-		"tail beyond":       {iot.LogQuery{Category: categoryConnections, Since: start, Tail: 1 << 40}, which(1, n, all)},
+		"tail beyond":       {iot.LogQuery{Category: categoryConnections, Since: start, Tail: 1 << 30}, which(1, n, all)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, numbers(read(t, l, tc.q))); diff != "" {

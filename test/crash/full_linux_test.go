@@ -57,7 +57,7 @@ func (f filler) leave(t *testing.T, left int64) {
 		if err := syscall.Statfs(filepath.Dir(f.name), &at); err != nil {
 			t.Fatal(err)
 		}
-		n := int64(at.Bavail)*at.Bsize - left
+		n := int64(at.Bavail)*int64(at.Bsize) - left //nolint:unconvert // an int32 elsewhere
 		if n <= 0 {
 			return
 		}
