@@ -5,4 +5,4 @@ package endpoint
 const firstID = 0
 
 // before says whether a comes before b (RFC 1982).
-func before(a, b uint32) bool { return int32(a-b) < 0 }
+func before(a, b uint32) bool { return a-b >= 1<<31 }
