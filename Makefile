@@ -4,7 +4,7 @@ GO ?= go
 LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 export CGO_ENABLED ?= 0
 
-.PHONY: run test check fuzz vuln sim conformance crash bench docs build lint race setup
+.PHONY: run test check cross fuzz vuln sim conformance crash bench docs build lint race setup
 
 run: build ; ./bin/berth serve
 build: ; $(GO) build -trimpath -o bin/berth ./cmd/berth
@@ -13,6 +13,7 @@ race: ; CGO_ENABLED=1 $(GO) test -race ./cmd/... ./internal/...
 conformance: setup build ; $(GO) test -count=1 -timeout 15m ./test/...
 lint: ; $(LINT) run ./... && $(LINT) fmt --diff ./...
 check: lint ; $(GO) vet ./... && $(GO) vet -C bench/peers ./... && $(MAKE) race
+cross: ; for t in linux/arm windows/amd64; do GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/berth || exit 1; done
 fuzz: ; ./test/fuzz.sh
 vuln: ; ./test/vuln.sh
 sim: ; BERTH_SIM_STEPS=1000000 $(GO) test -count=1 -timeout 60m -run 'Sim' ./internal/arbiter ./internal/presence ./internal/hub
