@@ -91,8 +91,13 @@ func (p path) keyed(lot *Lot, k Conversation) (*writer, *tls.Conn) {
 	if err := client.Handshake(); err != nil {
 		p.Fatal(err)
 	}
+	p.Cleanup(func() {
+		_ = peer.Close()
+		_ = lot.Shutdown(context.Background())
+	})
+	synctest.Wait()
 	if suite := client.ConnectionState().CipherSuite; suite != tls.TLS_AES_128_GCM_SHA256 {
-		p.Fatalf("cipher suite %x, want AES-128-GCM", suite)
+		p.Skipf("without AES in hardware cipher suite %x is agreed on: the test's records are of AES-128-GCM", suite)
 	}
 	w := &writer{t: p.T, to: peer}
 	for line := range strings.Lines(log.String()) {
@@ -100,11 +105,6 @@ func (p path) keyed(lot *Lot, k Conversation) (*writer, *tls.Conn) {
 			w.secret, _ = hex.DecodeString(f[2])
 		}
 	}
-	p.Cleanup(func() {
-		_ = peer.Close()
-		_ = lot.Shutdown(context.Background())
-	})
-	synctest.Wait()
 	return w, client
 }
 
