@@ -213,7 +213,7 @@ func TestAnyAPIVersion(t *testing.T) {
 	t.Parallel()
 	h := rig.Start(t, rig.Options{})
 	h.AddDevice("dev1")
-	for _, v := range []string{"2016-11-14", "2018-06-30", "2019-10-01", "2020-03-13", "2020-05-31-preview", "2020-09-30", "2021-04-12", azVersion} {
+	for _, v := range []string{"2016-02-03", "2016-11-14", "2018-06-30", "2019-10-01", "2020-03-13", "2020-05-31-preview", "2020-09-30", "2021-04-12", azVersion} {
 		if res := curl(t, h, "GET", "/devices/dev1?api-version="+v, "", "Authorization: "+h.OwnerToken()); res.Status != 200 {
 			t.Errorf("api-version %s: status %d: %s", v, res.Status, res.Body)
 		}
