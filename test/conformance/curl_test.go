@@ -225,6 +225,27 @@ func TestAnyAPIVersion(t *testing.T) {
 	}
 }
 
+// TestHTTPVersions shows that a client gets an answer whatever it asks for by ALPN.
+func TestHTTPVersions(t *testing.T) {
+	t.Parallel()
+	rig.Need(t, "curl")
+	h := rig.Start(t, rig.Options{})
+	host, port, err := net.SplitHostPort(h.Run.HTTPS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"--http1.0", "--http1.1", "--http2", "--no-alpn"} {
+		out := rig.Run(
+			t, nil, "curl", "--silent", "--show-error", "--max-time", "20", "--cacert", h.CAFile, version,
+			"--connect-to", rig.Host+":443:"+host+":"+port, "--header", "Authorization: "+h.OwnerToken(),
+			"https://"+rig.Host+"/statistics/devices?api-version="+azVersion,
+		).Must()
+		if !bytes.Contains(out.Stdout, []byte("totalDeviceCount")) {
+			t.Errorf("%s: %q", version, out.Stdout)
+		}
+	}
+}
+
 // serviceTokens are the ways in which service SDKs write a token for the hub.
 func serviceTokens(key string) map[string]string {
 	se := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
