@@ -83,7 +83,7 @@ func (in *installation) run(ctx context.Context, d *doors, con *console) error {
 			}
 		})
 	}
-	webTLS, streamTLS := in.authority.TLSConfig("http/1.1"), in.authority.TLSConfig()
+	webTLS, streamTLS := in.authority.TLSConfig("http/1.1", "http/1.0"), in.authority.TLSConfig()
 	for _, ln := range d.ops {
 		loop("operators' port", func() error { return site.ServeOps(serving, ln) })
 	}

@@ -158,7 +158,7 @@ func (a address) resource() string {
 	case placeTelemetry, placeInbox, placeMethods, placeTwin:
 		return identityPath(a.identity)
 	case placeEvents:
-		return "messages/events"
+		return "messages/events" + a.rest
 	case placeCommands:
 		return "messages/devicebound"
 	case placeFeedback:
@@ -167,9 +167,7 @@ func (a address) resource() string {
 		return "messages/servicebound/filenotifications"
 	case placePartition:
 		return a.entity + "/ConsumerGroups/" + a.group + "/Partitions/" + a.partition
-	case placeManagement:
-		return strings.TrimPrefix(a.entity+"/$management", "/")
-	case placeCBS, placeUnknown:
+	case placeCBS, placeManagement, placeUnknown:
 	}
 	return ""
 }

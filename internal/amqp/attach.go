@@ -93,12 +93,8 @@ func (at *attachment) accept(n node, terms endpoint.Terms) {
 // serves says whether a policy's claim of the connection gives the right of a back-end on
 // the resource of an address; a refusal is the attach's answer.
 func (c *conn) serves(at *attachment) *amqpwire.Error {
-	path := at.address.resource()
-	entity := at.address.place == placeManagement || at.address.place == placePartition
-	if at.address.place == placeManagement && at.address.entity == "" {
-		path = c.server.cfg.Hosts.Hub() + "/" + path
-	}
-	if err := c.claims.permit(c.server.cfg.Hosts.Has, path, entity, iot.ServiceConnect); err != nil {
+	entity := at.address.place == placePartition
+	if err := c.claims.permit(c.server.cfg.Hosts.Has, at.address.resource(), entity, iot.ServiceConnect); err != nil {
 		return c.condition(err)
 	}
 	return nil

@@ -28,25 +28,31 @@ func (cbs) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 	if !ok {
 		token = string(q.body.Raw())
 	}
+	answer := func(err error) { c.answer(q, err, amqpwire.Value{}) }
+	if err := c.put(token, "amqp.cbs", answer); err != nil {
+		answer(err)
+	}
+}
+
+func (cbs) detached(*conn, *endpoint.Link) {}
+
+// put has a token judged beside the owner, takes it if it is good, and tells what came of
+// it. An error means that it was not looked at, and nothing will be told.
+func (c *conn) put(token, op string, then func(error)) error {
 	host := c.host
-	err = c.off(func() func() {
+	return c.off(func() func() {
 		k, err := c.judge(token, host)
 		return func() {
 			if err == nil {
 				err = c.claim(k)
 			}
 			if err != nil {
-				c.refuse("amqp.cbs", err)
+				c.refuse(op, err)
 			}
-			c.answer(q, err, amqpwire.Value{})
+			then(err)
 		}
 	})
-	if err != nil {
-		c.answer(q, err, amqpwire.Value{})
-	}
 }
-
-func (cbs) detached(*conn, *endpoint.Link) {}
 
 // claim takes a token that was found good: what rests on an earlier one for the same goes
 // on with it.

@@ -151,9 +151,10 @@ func readCommand(encoded []byte) (to iot.Identity, m iot.CloudMessage, err error
 	return a.identity, m, err
 }
 
-// instant is a timestamp; zero if it is absent.
+// instant is a timestamp; zero if it is absent, or before 1970: libraries send their zero
+// time there for none (Go's is in 1754 with go-amqp, .NET's in year 1).
 func instant(ms amqpwire.Opt[int64]) time.Time {
-	if !ms.Set {
+	if !ms.Set || ms.V < 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms.V).UTC()

@@ -49,6 +49,26 @@ func TestBackendSends(t *testing.T) {
 	}
 }
 
+// TestZeroTimesAreNone: libraries send the zero time of their language for none.
+func TestZeroTimesAreNone(t *testing.T) {
+	w := newWorld(t, hubtest.Script{})
+	s := w.as(tokenFor("", "service")).sender("/messages/devicebound", nil)
+	to := "/devices/dev1/messages/devicebound"
+	for _, ms := range []int64{
+		-6_795_364_578_871,  // Go's, with go-amqp 0.17
+		-62_135_596_800_000, // year 1
+	} {
+		zero := time.UnixMilli(ms)
+		m := &goamqp.Message{Data: [][]byte{nil}, Properties: &goamqp.MessageProperties{To: &to, AbsoluteExpiryTime: &zero, CreationTime: &zero}}
+		if err := s.Send(t.Context(), m, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.sent.sent[len(w.sent.sent)-1]; !got.Expiry.IsZero() || !got.Created.IsZero() {
+			t.Errorf("%d: expires %v, created %v, want neither", ms, got.Expiry, got.Created)
+		}
+	}
+}
+
 // TestCommandsOfOneDeviceKeepTheirOrder: the first of them is not taken before a later one for
 // another device is.
 func TestCommandsOfOneDeviceKeepTheirOrder(t *testing.T) {

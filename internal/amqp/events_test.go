@@ -224,11 +224,67 @@ func TestManagement(t *testing.T) {
 	}
 }
 
+// TestManagementToken asks as azure-event-hubs-go does: it attaches before it has put a token,
+// and sends one with each request.
+func TestManagementToken(t *testing.T) {
+	w := newWorld(t, hubtest.Script{})
+	s, r := (*goamqp.Sender)(nil), (*goamqp.Receiver)(nil)
+	attach := func(p *peer) {
+		s, r = p.sender("$management", nil), p.receiver("$management", &goamqp.ReceiverOptions{TargetAddress: "answers"})
+	}
+	ask := func(name, token string, want int32) {
+		t.Helper()
+		replyTo := "answers"
+		m := &goamqp.Message{
+			Properties:            &goamqp.MessageProperties{MessageID: name, ReplyTo: &replyTo},
+			ApplicationProperties: map[string]any{"operation": "READ", "type": "com.microsoft:eventhub", "name": "hub"},
+		}
+		if token != "" {
+			m.ApplicationProperties["security_token"] = token
+		}
+		if err := s.Send(t.Context(), m, nil); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := r.Receive(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answer.ApplicationProperties["status-code"]; got != any(want) || (answer.Value != nil) != (want == 200) {
+			t.Errorf("%s: status %v with %v, want %d", name, got, answer.Value, want)
+		}
+	}
+	attach(w.dial(nil))
+	ask("no token", "", 401)
+	ask("nonsense", "nonsense", 401)
+	ask("a device's token", tokenFor("devices/dev1", ""), 401)
+	ask("a policy that may not", tokenFor("", "device"), 401)
+	ask("another event hub's token", tokenFor("other", "service"), 401)
+	ask("a token", tokenFor("hub", "service"), 200)
+	ask("no token after a good one", "", 200)
+	attach(w.as(tokenFor("hub/ConsumerGroups/$Default/Partitions/0", "service")))
+	ask("with a partition's claim", "", 401)
+	ask("a token beside a partition's claim", tokenFor("hub", "service"), 200)
+}
+
+// TestRedirectByTheLinksOwnToken logs in as createFromIotHubConnectionString of Node's
+// event-hubs does, with a token for the link alone.
+func TestRedirectByTheLinksOwnToken(t *testing.T) {
+	w := newWorld(t, hubtest.Script{})
+	p := w.as(tokenFor("messages/events/$management", "service"))
+	for address, want := range map[string]string{
+		"/messages/events/$management": "amqp:link:redirect", "/messages/events/ConsumerGroups/g1/Partitions/0": "amqp:unauthorized-access",
+	} {
+		if _, err := p.session.NewReceiver(t.Context(), address, nil); condition(err) != want {
+			t.Errorf("%s: %v, want %s", address, err, want)
+		}
+	}
+}
+
 func TestRedirect(t *testing.T) {
 	w := newWorld(t, hubtest.Script{})
 	p := w.as(tokenFor("", "service"))
 	for address, rest := range map[string]string{
-		"/messages/events/$management": "/$management", "messages/events/": "", "amqps://" + hubHost + "/messages/events/$management": "/$management",
+		"/messages/events/$management": "/$management", "messages/events/": "/", "amqps://" + hubHost + "/messages/events/$management": "/$management",
 		"/messages/events/ConsumerGroups/$Default/Partitions/1": "/ConsumerGroups/$Default/Partitions/1",
 	} {
 		_, err := p.session.NewReceiver(t.Context(), address, nil)

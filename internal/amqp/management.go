@@ -9,6 +9,7 @@ import (
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/fault"
+	"github.com/berth-iot/berth/internal/iot"
 )
 
 // management answers what there is to read: the event hub and its partitions (amqp 7).
@@ -17,11 +18,9 @@ type management struct{ sink }
 func (management) place() place                   { return placeManagement }
 func (management) detached(*conn, *endpoint.Link) {}
 
-// attachManagement takes one of the pair of links of the management node.
+// attachManagement takes one of the pair of links of the management node. Whether the client
+// may ask is seen when it does: azure-event-hubs-go attaches before it has shown any token.
 func (c *conn) attachManagement(at *attachment) *amqpwire.Error {
-	if err := c.serves(at); err != nil {
-		return err
-	}
 	if at.address.entity != "" && !c.isHub(at.address.entity) {
 		return c.condition(noEntity(at.address.entity))
 	}
@@ -50,12 +49,39 @@ func (management) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 		return
 	}
 	l.SettleNow(d.ID, amqpwire.Accepted{}) // uamqp takes an answer before it for a failure
-	body, err := c.manage(q)
+	token, ok := q.arguments.Get("security_token").AsText()
+	if !ok || c.mayManage() == nil {
+		c.manage(q)
+		return
+	}
+	err = c.put(token, "amqp.management", func(err error) {
+		if err != nil {
+			c.answer(q, err, amqpwire.Value{})
+			return
+		}
+		c.manage(q)
+	})
+	if err != nil {
+		c.answer(q, err, amqpwire.Value{})
+	}
+}
+
+// mayManage says whether a claim of the connection permits requests of the management node.
+func (c *conn) mayManage() error {
+	return c.claims.permit(c.server.cfg.Hosts.Has, c.server.cfg.Hosts.Hub()+"/$management", true, iot.ServiceConnect)
+}
+
+// manage answers a request whose token, if it brought one, has been looked at.
+func (c *conn) manage(q request) {
+	body, err := amqpwire.Value{}, c.mayManage()
+	if err == nil {
+		body, err = c.describe(q)
+	}
 	c.answer(q, err, body)
 }
 
-// manage reads what a request asks for.
-func (c *conn) manage(q request) (amqpwire.Value, error) {
+// describe reads what a request asks for.
+func (c *conn) describe(q request) (amqpwire.Value, error) {
 	text := func(name string) string {
 		s, _ := q.arguments.Get(name).AsText()
 		return s

@@ -13,7 +13,10 @@ func (c *conn) redirect(at *attachment) *amqpwire.Error {
 	if err := c.serves(at); err != nil {
 		return err
 	}
-	host, port := c.host, c.server.cfg.Port
+	host, port, rest := c.host, c.server.cfg.Port, at.address.rest
+	if rest == "" {
+		rest = "/" // the Go client of amenzhinsky/iothub takes what is before the last letter
+	}
 	return &amqpwire.Error{
 		Condition:   amqpwire.CondLinkRedirect,
 		Description: "the Event Hubs-compatible endpoint is at the address in the info",
@@ -21,7 +24,7 @@ func (c *conn) redirect(at *attachment) *amqpwire.Error {
 			amqpwire.Symbol("hostname"), amqpwire.String(host),
 			amqpwire.Symbol("network-host"), amqpwire.String(host),
 			amqpwire.Symbol("port"), amqpwire.Int(int32(port)),
-			amqpwire.Symbol("address"), amqpwire.String("amqps://"+host+":"+strconv.Itoa(port)+"/"+c.server.cfg.Hosts.Hub()+at.address.rest),
+			amqpwire.Symbol("address"), amqpwire.String("amqps://"+host+":"+strconv.Itoa(port)+"/"+c.server.cfg.Hosts.Hub()+rest),
 		),
 	}
 }

@@ -38,6 +38,31 @@ func TestMessagesExpire(t *testing.T) {
 	})
 }
 
+// A message whose time is over when it comes is taken, reaches nobody, and expires.
+func TestExpiredOnArrival(t *testing.T) {
+	for name, expiry := range map[string]time.Duration{"now": 0, "a minute ago": -time.Minute, "ten years ago": -87_600 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, r *rig) {
+				sleep(time.Second) // what an earlier run left has been gathered by then
+				e := r.listen(dev1)
+				m := message("late", iot.AckNegative)
+				m.Expiry = time.Now().Add(expiry)
+				if err := r.Send(context.Background(), dev1, m); err != nil {
+					t.Fatal(err)
+				}
+				want(t, "taken", len(e.take(1)), 0)
+				sleep(late)
+				want(t, "taken later", len(e.take(1)), 0)
+				want(t, "told", r.seen.all(), "sent, Expired late")
+				sleep(time.Second)
+				want(t, "told", r.seen.all(), "sent, Expired late, gathered 1")
+				want(t, "keys", len(r.keys(queueKeys))+len(r.keys(messageKeys)), 0)
+				e.Close()
+			})
+		})
+	}
+}
+
 // A message that a device holds does not expire under its hands; once the lock ends, it
 // does.
 func TestLockedMessageDoesNotExpire(t *testing.T) {

@@ -26,8 +26,6 @@ func check(m *iot.CloudMessage, now time.Time) error {
 		return fault.New(fault.ArgumentInvalid, opSend, "iothub-ack is not one of none, positive, negative, full")
 	case !writable(m.Created) || !writable(m.Expiry):
 		return fault.New(fault.ArgumentInvalid, opSend, "a time of the message is not between the years 1 and 9999")
-	case !m.Expiry.IsZero() && !m.Expiry.After(now):
-		return fault.New(fault.InvalidMessageExpiryTime, opSend, "the message has expired: its expiry is %s", iot.TimeOf(m.Expiry))
 	case m.Expiry.After(now.Add(iot.MaxMessageTTL + expirySlack)):
 		return fault.New(fault.InvalidMessageExpiryTime, opSend, "the message would expire at %s; at most %d hours from now are possible",
 			iot.TimeOf(m.Expiry), int(iot.MaxMessageTTL.Hours()))

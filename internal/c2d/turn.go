@@ -107,11 +107,11 @@ func (t *turn) send(ctx context.Context, r *request) error {
 	m := r.message
 	life := t.q.conf.DefaultTTL
 	if !m.Expiry.IsZero() {
-		life = min(m.Expiry.Sub(t.wall), iot.MaxMessageTTL)
+		life = min(m.Expiry.Sub(t.wall), iot.MaxMessageTTL) // none left: it is taken, and expires
 	}
 	e := t.queue.add(entry{
 		sequence: t.q.nextSequence(), enqueued: uint64(max(t.wall.UnixMilli(), 0)),
-		due: t.hub + uint64(max(life.Milliseconds(), 1)), size: uint32(r.size), ack: m.Ack,
+		due: t.hub + uint64(max(life.Milliseconds(), 0)), size: uint32(r.size), ack: m.Ack,
 	})
 	t.puts = append(t.puts, put{e, r.record})
 	t.queued++

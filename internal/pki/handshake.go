@@ -16,7 +16,7 @@ import (
 
 // TLSConfig makes the configuration of a listener: TLS 1.2 and 1.3, a client
 // certificate asked for but neither required nor verified (reaching-the-hub 4). Protos
-// are the ALPN protocols: "http/1.1" for HTTPS, because a WebSocket needs it; none for
+// are the ALPN protocols: HTTP before 2 for HTTPS, because a WebSocket needs it; none for
 // MQTT. Sessions resume across all listeners' own connections, and tickets carry a
 // lineage for those that Handshake serves.
 func (a *Authority) TLSConfig(protos ...string) *tls.Config {

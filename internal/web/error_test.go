@@ -11,7 +11,7 @@ import (
 
 const (
 	zeroTracking = "00000000000040008000000000000000"
-	badVersion   = "BadRequest: the query has no api-version like 2021-04-12, of 2016-11-14 or later"
+	badVersion   = "BadRequest: the query has no api-version like 2021-04-12, of 2016-02-03 or later"
 	exception    = `"ExceptionMessage":"Tracking ID:` + zeroTracking + `-G:0-TimeStamp:09/07/2020 14:46:08"}`
 )
 

@@ -32,7 +32,7 @@ const (
 	callTimeout   = 30 * time.Second   // for the registry to answer
 	maxQuoted     = 128                // bytes of a peer's text that an error quotes
 	maxDetail     = 1024               // bytes of detail in an error body
-	minAPIVersion = "2016-11-14"       // the oldest that clients still send
+	minAPIVersion = "2016-02-03"       // the oldest that clients send: SDKs 1.0
 	batchType     = "application/vnd.microsoft.iothub.json"
 )
 

@@ -155,9 +155,9 @@ func TestEveryRouteIsReached(t *testing.T) {
 
 func TestAPIVersion(t *testing.T) {
 	for v, ok := range map[string]bool{
-		"2016-11-14": true, "2018-06-30": true, "2020-05-31-preview": true, "2020-05-31-Preview": true, "2021-04-12": true,
+		"2016-02-03": true, "2016-11-14": true, "2018-06-30": true, "2020-05-31-preview": true, "2020-05-31-Preview": true, "2021-04-12": true,
 		"2024-03-31": true, "2099-12-31": true,
-		"": false, "2016-11-13": false, "2016-02-03": false, "2021-4-12": false, "2021-13-01": false, "2021-02-30": false,
+		"": false, "2016-02-02": false, "2015-08-15-preview": false, "2021-4-12": false, "2021-13-01": false, "2021-02-30": false,
 		"latest": false, "2021-04-12-beta": false, "2021-04-12 ": false, "2021-04-12-preview-2": false, "20210412": false,
 	} {
 		err := checkVersion(url.Values{"api-version": {v}})

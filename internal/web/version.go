@@ -9,7 +9,7 @@ import (
 )
 
 // checkVersion holds a service request to an api-version of the form
-// YYYY-MM-DD[-preview], 2016-11-14 or later (service-rest A.3).
+// YYYY-MM-DD[-preview], 2016-02-03 or later (service-rest A.3).
 func checkVersion(query url.Values) error {
 	v := query.Get("api-version")
 	day, suffix := v, ""

@@ -213,7 +213,7 @@ func TestAnyAPIVersion(t *testing.T) {
 	t.Parallel()
 	h := rig.Start(t, rig.Options{})
 	h.AddDevice("dev1")
-	for _, v := range []string{"2016-11-14", "2018-06-30", "2019-10-01", "2020-03-13", "2020-05-31-preview", "2020-09-30", "2021-04-12", azVersion} {
+	for _, v := range []string{"2016-02-03", "2016-11-14", "2018-06-30", "2019-10-01", "2020-03-13", "2020-05-31-preview", "2020-09-30", "2021-04-12", azVersion} {
 		if res := curl(t, h, "GET", "/devices/dev1?api-version="+v, "", "Authorization: "+h.OwnerToken()); res.Status != 200 {
 			t.Errorf("api-version %s: status %d: %s", v, res.Status, res.Body)
 		}
@@ -221,6 +221,27 @@ func TestAnyAPIVersion(t *testing.T) {
 	for _, path := range []string{"/devices/?top=5&api-version=" + azVersion, "/devices?top=0&api-version=" + azVersion, "/DEVICES/dev1?api-version=" + azVersion} {
 		if res := curl(t, h, "GET", path, "", "Authorization: "+h.OwnerToken()); res.Status != 200 {
 			t.Errorf("GET %s: status %d: %s", path, res.Status, res.Body)
+		}
+	}
+}
+
+// TestHTTPVersions shows that a client gets an answer whatever it asks for by ALPN.
+func TestHTTPVersions(t *testing.T) {
+	t.Parallel()
+	rig.Need(t, "curl")
+	h := rig.Start(t, rig.Options{})
+	host, port, err := net.SplitHostPort(h.Run.HTTPS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"--http1.0", "--http1.1", "--http2", "--no-alpn"} {
+		out := rig.Run(
+			t, nil, "curl", "--silent", "--show-error", "--max-time", "20", "--cacert", h.CAFile, version,
+			"--connect-to", rig.Host+":443:"+host+":"+port, "--header", "Authorization: "+h.OwnerToken(),
+			"https://"+rig.Host+"/statistics/devices?api-version="+azVersion,
+		).Must()
+		if !bytes.Contains(out.Stdout, []byte("totalDeviceCount")) {
+			t.Errorf("%s: %q", version, out.Stdout)
 		}
 	}
 }
