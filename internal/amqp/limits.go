@@ -34,6 +34,13 @@ const (
 	// unacknowledged on a link.
 	deviceCredit = 1000
 
+	// maxInFlight and maxInFlightBytes bound what the log has taken of a device or module and
+	// not yet made durable; beyond either, the connection is not read until the log has caught
+	// up. They are what one device can add to everybody's commit, the same as over MQTT:
+	// credit counts messages alone, and none that come settled.
+	maxInFlight      = 1024
+	maxInFlightBytes = 128 << 10
+
 	// commandCredit is how many messages to devices a back-end may have on their way or not
 	// yet on stable storage, on a link.
 	commandCredit = 200
