@@ -32,28 +32,29 @@ type conn struct {
 
 	// owned by whoever has the turn
 
-	machine  *endpoint.Conn
-	now      time.Time
-	tracking tracker
-	host     string // the name the client dialled
-	open     amqpwire.Open
-	claims   claims
-	ends     time.Time // when the next claim ends
-	idleAt   time.Time // when a connection without a claim is closed; zero: it has one
-	proven   bool
-	users    map[iot.Identity]*user
-	parted   []*user                  // those whose farewell is not over, the oldest first
-	partings map[*endpoint.Link]*user // the links that were detached with them
-	full     []*user                  // those with messages that the log has not taken
-	runs     []*user                  // those with messages gathered in this turn
-	replies  int                      // replies that wait for credit
-	queueing int                      // messages to devices that wait behind another
-	sole     sole
-	scratch  []byte // where a message is encoded
-	choked   bool   // the last turn had no room for all that was to be sent
-	stopping bool
-	bye      device.Goodbye
-	byPeer   bool // the peer closed, with whatever words
+	machine       *endpoint.Conn
+	now           time.Time
+	tracking      tracker
+	host          string // the name the client dialled
+	open          amqpwire.Open
+	claims        claims
+	ends          time.Time // when the next claim ends
+	idleAt        time.Time // when a connection without a claim is closed; zero: it has one
+	proven        bool
+	users         map[iot.Identity]*user
+	parted        []*user                  // those whose farewell is not over, the oldest first
+	partings      map[*endpoint.Link]*user // the links that were detached with them
+	full          []*user                  // those with messages that the log has not taken
+	runs          []*user                  // those with messages gathered in this turn
+	replies       int                      // replies that wait for credit
+	queueing      int                      // messages to devices that wait behind another
+	queueingBytes int                      // of messages to devices that are under way
+	sole          sole
+	scratch       []byte // where a message is encoded
+	choked        bool   // the last turn had no room for all that was to be sent
+	stopping      bool
+	bye           device.Goodbye
+	byPeer        bool // the peer closed, with whatever words
 
 	// shared
 

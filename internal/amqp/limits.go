@@ -53,6 +53,18 @@ const (
 	// requestCredit is the same for requests ($cbs, $management, twins).
 	requestCredit = 100
 
+	// maxQueueing is how much of messages to devices a connection may have under way, in bytes:
+	// more than the credit of one link, full of the largest.
+	maxQueueing = commandCredit*maxCommand + 8<<20
+
+	// maxRequest is the largest request to $cbs or $management, in bytes: a token has up to
+	// 4 KB (iot.MaxSAS). maxRequestID is the longest id of a request, which its reply holds.
+	maxRequest   = 16 * 1024
+	maxRequestID = 1024
+
+	// maxLinks is how many links one device or module may have on a connection; SDKs have six.
+	maxLinks = 64
+
 	// maxReplies bounds the replies of a connection that wait for credit.
 	maxReplies = 256
 

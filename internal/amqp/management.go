@@ -26,12 +26,11 @@ func (c *conn) attachManagement(at *attachment) *amqpwire.Error {
 		return c.condition(noEntity(at.address.entity))
 	}
 	if at.sends {
-		at.accept(management{}, endpoint.Terms{})
+		at.accept(management{}, endpoint.Terms{MaxMessageSize: maxRequest})
 		at.link.Allow(requestCredit)
 		return nil
 	}
-	at.accept(at.replies(placeManagement), endpoint.Terms{})
-	return nil
+	return c.attachReplies(at, placeManagement)
 }
 
 // isHub reports whether a name is that of the hub's one event hub.

@@ -44,6 +44,8 @@ func (c *conn) attachDevice(at *attachment) *amqpwire.Error {
 	switch {
 	case u != nil && u.ended:
 		return c.condition(u.session.Err())
+	case u != nil && len(u.links)+len(u.waiting) >= maxLinks:
+		return c.refusal(amqpwire.CondResourceLimitExceeded, fault.ThrottleBacklogLimitExceeded, "a device or module has at most %d links on a connection", maxLinks)
 	case u != nil && u.session == nil:
 		u.waiting = append(u.waiting, at)
 		return nil
