@@ -101,7 +101,7 @@ func (c *conn) serves(at *attachment) *amqpwire.Error {
 	if at.address.place == placeManagement && at.address.entity == "" {
 		path = c.server.cfg.Hosts.Hub() + "/" + path
 	}
-	if err := c.claims.permit(c.server.cfg.Hosts.Has, path, entity, iot.ServiceConnect); err != nil {
+	if err := c.claims.permit(path, entity, iot.ServiceConnect); err != nil {
 		return c.condition(err)
 	}
 	return nil
