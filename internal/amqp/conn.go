@@ -38,8 +38,9 @@ type conn struct {
 	host          string // the name the client dialled
 	open          amqpwire.Open
 	claims        claims
-	ends          time.Time // when the next claim ends
-	idleAt        time.Time // when a connection without a claim is closed; zero: it has one
+	proofs        map[iot.Identity]struct{} // those whose own tokens stand here, or stood
+	ends          time.Time                 // when the next claim ends
+	idleAt        time.Time                 // when a connection without a claim is closed; zero: it has one
 	proven        bool
 	users         map[iot.Identity]*user
 	parted        []*user                  // those whose farewell is not over, the oldest first
@@ -72,6 +73,7 @@ func newConn(ctx context.Context, s *Server, wake func(), facts *device.Conn, ce
 		tracking: tracker{base: randomBase()},
 		host:     s.cfg.Hosts.First(),
 		partings: make(map[*endpoint.Link]*user),
+		proofs:   make(map[iot.Identity]struct{}),
 	}
 	if s.cfg.Hosts.Has(facts.TLS.ServerName) {
 		c.host = facts.TLS.ServerName
@@ -330,6 +332,9 @@ func (c *conn) Closed(now time.Time, why error) {
 	c.dropLinks()
 	if c.sole.entered {
 		c.server.soles.leave(c)
+	}
+	for id := range c.proofs {
+		c.server.proofs.leave(id, c)
 	}
 	if !c.proven && c.trusted != nil {
 		c.trusted() // its place among strangers is free

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -98,5 +99,56 @@ func TestCommandsUnderWayAreBounded(t *testing.T) {
 	defer w.sent.mu.Unlock()
 	if got := len(w.sent.sent); got != want+1 {
 		t.Errorf("%d messages were queued, want %d", got, want+1)
+	}
+}
+
+// TestConnectionsOfOneKeyAreBounded: a token claims nothing before a link is attached, so one
+// key could hold any number of connections. The oldest go, but not the one that holds the
+// identity, nor one that others share.
+func TestConnectionsOfOneKeyAreBounded(t *testing.T) {
+	w := newWorld(t, hubtest.Script{Instant: true})
+	token := tokenFor("devices/dev1", "")
+	holder := w.as(token)
+	s := holder.sender("/devices/dev1/messages/events", nil)
+	shared := w.as(token)
+	if status := shared.login(tokenFor("devices/dev2", "")); status != 200 {
+		t.Fatalf("put-token: status %d", status)
+	}
+	var idle []*peer
+	for range maxProofs + 3 {
+		idle = append(idle, w.as(token))
+	}
+	const stay = maxProofs - 1 // and the holder
+	gone := len(idle) - stay
+	for i, p := range idle[:gone] {
+		<-p.Done()
+		if got := condition(p.Err()); got != "com.microsoft:device-container-throttled" {
+			t.Errorf("connection %d ended with %v", i, p.Err())
+		}
+	}
+	for i, p := range idle[gone:] {
+		if status := p.login(token); status != 200 {
+			t.Errorf("connection %d of those that may stay: status %d", i, status)
+		}
+	}
+	if err := s.Send(t.Context(), goamqp.NewMessage([]byte("x")), nil); err != nil {
+		t.Errorf("who holds the identity: %v", err)
+	}
+	shared.sender("/devices/dev2/messages/events", nil)
+	for _, p := range append(idle[gone:], holder, shared) {
+		_ = p.Close()
+	}
+	left := func() int {
+		w.server.proofs.mu.Lock()
+		defer w.server.proofs.mu.Unlock()
+		return len(w.server.proofs.of)
+	}
+	for left() > 0 {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("connections that are gone are remembered")
+		default:
+			runtime.Gosched()
+		}
 	}
 }

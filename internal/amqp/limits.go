@@ -22,6 +22,10 @@ const (
 	// a module of each.
 	maxClaims = 2048
 
+	// maxProofs is on how many connections a device's or module's own token may stand: SDKs
+	// have one connection, and one that is half open.
+	maxProofs = 8
+
 	// maxIdentities is how many devices and modules one connection may carry (Azure: 999).
 	maxIdentities = 999
 
