@@ -190,12 +190,13 @@ func (c *call) body(limit int64, tooLarge fault.Code) ([]byte, error) {
 		c.drain()
 		return nil, large
 	}
+	if err := c.reserve(aroundBody + max(c.r.ContentLength, 0)); err != nil {
+		c.drain()
+		return nil, err
+	}
 	var from io.Reader = c.r.Body
 	if c.r.ContentLength < 0 {
 		from = reserving{from, c}
-	} else if err := c.reserve(c.r.ContentLength); err != nil {
-		c.drain()
-		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(from, limit+1))
 	switch {

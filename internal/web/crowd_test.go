@@ -29,7 +29,7 @@ func (s stuck) Send(_ context.Context, stamp iot.Stamp, _ iot.Raw) error {
 func TestBodiesUnderWayAreBounded(t *testing.T) {
 	log := stuck{make(chan string, 8), make(chan struct{})}
 	f := newFixture(t, func(c *Config) { c.Sender = log })
-	f.create(t, "d1", "d2")
+	f.create(t, "d1", "d2", "d3")
 	post := func(device string, body io.Reader, size int64) int {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/devices/"+device+"/messages/events?"+version, body)
 		r.Host, r.ContentLength = hubHost, size
@@ -39,27 +39,33 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 		return w.Code
 	}
 	large := func() io.Reader { return strings.NewReader(strings.Repeat("x", maxMessage)) }
-	const fit = maxDeviceBodies / maxMessage
-	answers := make(chan int, 8)
+	const fit, small = maxDeviceBodies / (maxMessage + aroundBody), maxDeviceBodies / (aroundBody + 1)
+	answers := make(chan int, fit+1+small)
 	var posts sync.WaitGroup
-	begin := func(device string) {
-		posts.Go(func() { answers <- post(device, large(), maxMessage) })
+	begin := func(device string, body io.Reader, size int64) {
+		posts.Go(func() { answers <- post(device, body, size) })
 		if got := <-log.began; got != device {
 			t.Errorf("a message of %s, want one of %s", got, device)
 		}
 	}
 	for range fit {
-		begin("d1")
+		begin("d1", large(), maxMessage)
 	}
 	for name, size := range map[string]int64{"told": maxMessage, "not told": -1} {
 		if status := post("d1", large(), size); status != http.StatusTooManyRequests {
 			t.Errorf("one body more, its length %s: status %d, want 429", name, status)
 		}
 	}
-	begin("d2")
+	begin("d2", large(), maxMessage)
+	for range small {
+		begin("d3", strings.NewReader("x"), 1)
+	}
+	if status := post("d3", strings.NewReader("x"), 1); status != http.StatusTooManyRequests {
+		t.Errorf("one small body more: status %d, want 429", status)
+	}
 	close(log.store)
 	posts.Wait()
-	for range fit + 1 {
+	for range fit + 1 + small {
 		if status := <-answers; status != http.StatusNoContent {
 			t.Errorf("status %d, want 204", status)
 		}
