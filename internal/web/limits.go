@@ -26,7 +26,7 @@ const (
 	maxBulkBody     = 6 * 1024 * 1024               // bytes of a bulk body: 100 items, each with a full twin
 	maxKeysBody     = 64 * 1024                     // bytes of a key regeneration body
 	maxAuthority    = 32 * 1024                     // bytes of a certificate body
-	maxDeviceBodies = 2 * (maxMessage + aroundBody) // bytes of bodies that a device has under way: two of the largest messages, or 66 small ones
+	maxDeviceBodies = 2 * (maxMessage + aroundBody) // bytes of bodies that a device has under way: two of the largest messages, or 65 small ones
 	maxPolicyBodies = 64 * 1024 * 1024              // the same of a policy: ten bulk bodies
 	aroundBody      = 8 * 1024                      // bytes that a request with a body counts for besides
 	maxMessage      = iot.MaxMessageSize            // bytes of a device's message, headers included
