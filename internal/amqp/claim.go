@@ -83,13 +83,13 @@ func (k *claim) speaks(id iot.Identity, path string) bool {
 
 // prove gives the token that speaks for an identity: its own, or a policy's.
 func (cs claims) prove(id iot.Identity) (token string, ok bool) {
-	for i := len(cs) - 1; i >= 0; i-- {
+	for i := range slices.Backward(cs) {
 		if cs[i].identity == id {
 			return cs[i].token, true
 		}
 	}
 	path := identityPath(id)
-	for i := len(cs) - 1; i >= 0; i-- {
+	for i := range slices.Backward(cs) {
 		if cs[i].speaks(id, path) {
 			return cs[i].token, true
 		}
