@@ -152,3 +152,32 @@ func TestConnectionsOfOneKeyAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestDoneJobsAreForgotten: an idle connection does not keep what a burst of jobs needed.
+func TestDoneJobsAreForgotten(t *testing.T) {
+	const jobs = 3 * maxJobs
+	m := mailbox{wake: func() {}}
+	begun, work := make(chan struct{}, jobs), make(chan struct{})
+	for range jobs {
+		if err := m.do(func() func() { begun <- struct{}{}; <-work; return func() {} }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range maxJobs {
+		<-begun
+	}
+	all := m.waiting
+	if len(all) != jobs-maxJobs {
+		t.Fatalf("%d jobs wait, want %d", len(all), jobs-maxJobs)
+	}
+	close(work)
+	m.jobs.Wait()
+	for i, job := range all {
+		if job != nil {
+			t.Errorf("job %d that waited is kept", i)
+		}
+	}
+	if _, done := m.collect(); len(done) != jobs || m.waiting != nil {
+		t.Errorf("%d jobs are done, %d wait; want %d and none", len(done), len(m.waiting), jobs)
+	}
+}
