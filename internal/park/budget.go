@@ -96,7 +96,8 @@ func (b *budget) fresh(p []byte) (int, error) {
 	}
 	n, err := b.Conn.Read(p[:min(int64(len(p)), left)])
 	b.left.CompareAndSwap(left, left-int64(n)) // fails only if lifted meanwhile
-	if b.arrived > 0 {                         // a conversation with a stranger: it may keep all of it
+	// A conversation with a stranger may keep all that it is told.
+	if b.arrived > 0 {
 		if full := b.host.Load().hoards(int(b.arrived - left + int64(n))); full != nil {
 			return n, full
 		}
