@@ -65,21 +65,24 @@ func (c *conn) admit(at *attachment) *amqpwire.Error {
 // attachCBS takes the pair of links by which tokens come; they alone need no claim.
 func (c *conn) attachCBS(at *attachment) *amqpwire.Error {
 	if at.sends {
-		at.accept(cbs{}, endpoint.Terms{})
+		at.accept(cbs{}, endpoint.Terms{MaxMessageSize: maxRequest})
 		at.link.Allow(requestCredit)
 		return nil
 	}
-	at.accept(at.replies(placeCBS), endpoint.Terms{})
-	return nil
+	return c.attachReplies(at, placeCBS)
 }
 
-// replies makes the node of a link by which the replies of a place leave.
-func (at *attachment) replies(of place) *replies {
+// attachReplies takes a link by which the replies of a place leave. Its address is kept.
+func (c *conn) attachReplies(at *attachment, of place) *amqpwire.Error {
 	r := &replies{of: of}
 	if target, ok := at.asked.Target.(*amqpwire.Node); ok {
 		r.address = target.Address
 	}
-	return r
+	if len(r.address) > maxAddress {
+		return c.refusal(amqpwire.CondInvalidField, fault.ArgumentInvalid, "the target's address has %d bytes, at most %d are allowed", len(r.address), maxAddress)
+	}
+	at.accept(r, endpoint.Terms{})
+	return nil
 }
 
 // accept accepts the attach. What a client sends is settled at once: uamqp, in az, asks for
@@ -94,7 +97,7 @@ func (at *attachment) accept(n node, terms endpoint.Terms) {
 // the resource of an address; a refusal is the attach's answer.
 func (c *conn) serves(at *attachment) *amqpwire.Error {
 	entity := at.address.place == placePartition
-	if err := c.claims.permit(c.server.cfg.Hosts.Has, at.address.resource(), entity, iot.ServiceConnect); err != nil {
+	if err := c.claims.permit(at.address.resource(), entity, iot.ServiceConnect); err != nil {
 		return c.condition(err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"github.com/berth-iot/berth/internal/amqp/endpoint"
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/fault"
+	"github.com/berth-iot/berth/internal/iot"
 )
 
 // cbs takes tokens: claims-based security, in the form that Azure's clients speak
@@ -59,6 +60,10 @@ func (c *conn) put(token, op string, then func(error)) error {
 func (c *conn) claim(k claim) error {
 	if err := c.claims.put(k); err != nil {
 		return err
+	}
+	if k.identity != (iot.Identity{}) {
+		c.proofs[k.identity] = struct{}{}
+		c.server.proofs.enter(k.identity, c)
 	}
 	c.trust()
 	c.ends = c.claims.expire(c.now)

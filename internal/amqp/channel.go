@@ -34,9 +34,9 @@ func (u *user) attachChannel(at *attachment) *amqpwire.Error {
 // transfer takes a twin request, which is answered on the paired link, or the answer to a
 // call, which nobody waits for.
 func (n *channel) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
-	m, err := amqpwire.ScanMessage(d.Payload)
+	id, err := correlation(d.Payload)
 	if err != nil {
-		l.Settle(d.ID, amqpwire.Rejected{Error: c.condition(formatFault(err))})
+		l.Settle(d.ID, amqpwire.Rejected{Error: c.condition(err)})
 		return
 	}
 	l.SettleNow(d.ID, amqpwire.Accepted{}) // uamqp takes an answer before it for a failure
@@ -44,16 +44,27 @@ func (n *channel) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 	if !n.twin || u.ended {
 		return
 	}
-	p, err := amqpwire.DecodeProperties(m.Properties)
-	if err != nil {
-		return
-	}
-	id := p.CorrelationID.Clone()
 	u.do(device.TwinRead{}, func(err error) {
 		if out, r := u.paired(n); out != nil && err != nil {
 			c.reply(out, &r.replies, appendTwinError(nil, id, err, c.condition(err).Description))
 		}
 	})
+}
+
+// correlation gives what the answer to a request names it by; it borrows from nobody.
+func correlation(encoded []byte) (amqpwire.Value, error) {
+	m, err := amqpwire.ScanMessage(encoded)
+	if err != nil {
+		return amqpwire.Value{}, formatFault(err)
+	}
+	p, err := amqpwire.DecodeProperties(m.Properties)
+	if err != nil {
+		return amqpwire.Value{}, formatFault(err)
+	}
+	if n := len(p.CorrelationID.Raw()); n > maxRequestID {
+		return amqpwire.Value{}, fault.New(fault.ArgumentInvalid, "amqp.request", "the correlation-id has %d bytes, at most %d are allowed", n, maxRequestID)
+	}
+	return p.CorrelationID.Clone(), nil
 }
 
 // paired gives the link by which the answers to a channel's requests leave.

@@ -16,6 +16,7 @@ type claim struct {
 	token    string       // a secret
 	identity iot.Identity // whose own key signed it; zero for a policy's
 	grant    device.Grant // of a policy's
+	covered  iot.Coverage // what a policy's covers
 	ends     time.Time    // se, and the tolerance for the client's clock behind it
 }
 
@@ -47,34 +48,50 @@ func (cs *claims) expire(now time.Time) (next time.Time) {
 }
 
 // permit says whether a policy's claim gives a right on a path.
-func (cs claims) permit(host func(string) bool, path string, entity bool, need iot.Right) error {
+func (cs claims) permit(path string, entity bool, need iot.Right) error {
 	const op = "amqp.authorize"
-	var err error = fault.New(fault.IotHubUnauthorizedAccess, op, "the connection has no valid token for %s", quoted(path))
-	for _, k := range slices.Backward(cs) {
-		switch {
-		case k.identity != (iot.Identity{}):
-			err = fault.New(fault.IotHubUnauthorizedAccess, op, "a device's own token opens the links of that device only")
-		case !k.grant.SAS.Covers(host, path) && (!entity || !k.grant.SAS.CoversEntity(host, path)):
-			err = fault.New(fault.IotHubUnauthorizedAccess, op, "the token's resource does not cover %s", quoted(path))
-		case !k.grant.Rights.Has(need):
-			err = fault.New(fault.IotHubUnauthorizedAccess, op, "the shared access policy %s lacks the right %s", quoted(k.grant.Policy), need)
-		default:
+	for i := range cs {
+		if k := &cs[i]; k.identity == (iot.Identity{}) && k.grant.Rights.Has(need) && k.covers(path, entity) {
 			return nil
 		}
 	}
-	return err
+	if len(cs) == 0 {
+		return fault.New(fault.IotHubUnauthorizedAccess, op, "the connection has no valid token for %s", quoted(path))
+	}
+	switch k := &cs[0]; { // the oldest is what the client is most likely to mean
+	case k.identity != (iot.Identity{}):
+		return fault.New(fault.IotHubUnauthorizedAccess, op, "a device's own token opens the links of that device only")
+	case !k.covers(path, entity):
+		return fault.New(fault.IotHubUnauthorizedAccess, op, "the token's resource does not cover %s", quoted(path))
+	default:
+		return fault.New(fault.IotHubUnauthorizedAccess, op, "the shared access policy %s lacks the right %s", quoted(k.grant.Policy), need)
+	}
+}
+
+// covers says whether the resource of a policy's claim covers a path.
+func (k *claim) covers(path string, entity bool) bool {
+	return k.covered.Covers(path) || entity && k.covered.CoversEntity(path)
+}
+
+// speaks says whether the claim may speak for an identity, whose path is given.
+func (k *claim) speaks(id iot.Identity, path string) bool {
+	if k.identity != (iot.Identity{}) {
+		return k.identity == id
+	}
+	return k.grant.Rights.Has(iot.DeviceConnect) && k.covered.Covers(path)
 }
 
 // prove gives the token that speaks for an identity: its own, or a policy's.
-func (cs claims) prove(host func(string) bool, id iot.Identity) (token string, ok bool) {
-	for _, k := range slices.Backward(cs) {
-		if k.identity == id {
-			return k.token, true
+func (cs claims) prove(id iot.Identity) (token string, ok bool) {
+	for i := range slices.Backward(cs) {
+		if cs[i].identity == id {
+			return cs[i].token, true
 		}
 	}
-	for _, k := range slices.Backward(cs) {
-		if k.identity == (iot.Identity{}) && k.grant.Rights.Has(iot.DeviceConnect) && k.grant.SAS.Covers(host, identityPath(id)) {
-			return k.token, true
+	path := identityPath(id)
+	for i := range slices.Backward(cs) {
+		if cs[i].speaks(id, path) {
+			return cs[i].token, true
 		}
 	}
 	return "", false
@@ -90,6 +107,7 @@ func (c *conn) judge(token, host string) (claim, error) {
 	k := claim{token: token, ends: sas.Expiry.Add(c.server.cfg.Skew)}
 	if sas.Policy != "" {
 		k.grant, err = c.server.cfg.Gate.Grant(token, host)
+		k.covered = k.grant.SAS.Coverage(c.server.cfg.Hosts.Has)
 		return k, asFault(err, "amqp.claim")
 	}
 	id, ok := sas.Identity(c.server.cfg.Hosts.Has)

@@ -30,8 +30,9 @@ type commands struct {
 
 // command is a message on its way to a queue.
 type command struct {
-	id uint32 // of its delivery
-	m  iot.CloudMessage
+	id   uint32 // of its delivery
+	size int    // bytes, as it was encoded
+	m    iot.CloudMessage
 }
 
 // attachCommands takes a link to /messages/devicebound.
@@ -53,16 +54,21 @@ func (*commands) detached(*conn, *endpoint.Link) {}
 func (n *commands) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 	to, m, err := readCommand(d.Payload)
 	line, busy := n.lines[to]
+	next := command{d.ID, len(d.Payload), m}
 	switch {
 	case err != nil:
 		c.settleCommand(l, d.ID, err)
+	case c.queueingBytes+next.size > maxQueueing: // of several links, or of messages that are settled already
+		c.settleCommand(l, d.ID, fault.New(fault.ThrottleBacklogLimitExceeded, "amqp.command", "%d bytes of messages of the connection are waiting already", c.queueingBytes))
 	case !busy:
 		n.lines[to] = nil
-		n.queue(c, l, to, command{d.ID, m})
+		c.queueingBytes += next.size
+		n.queue(c, l, to, next)
 	case c.queueing == maxWaitingJobs: // only of messages that are settled already: they use up no credit
 		c.settleCommand(l, d.ID, fault.New(fault.ThrottleBacklogLimitExceeded, "amqp.command", "%d messages of the connection are waiting already", c.queueing))
 	default:
-		n.lines[to] = append(line, command{d.ID, m})
+		n.lines[to] = append(line, next)
+		c.queueingBytes += next.size
 		c.queueing++
 	}
 }
@@ -72,16 +78,17 @@ func (n *commands) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 func (n *commands) queue(c *conn, l *endpoint.Link, to iot.Identity, next command) {
 	err := c.off(func() func() {
 		err := asFault(c.server.cfg.Commands.Send(c.ctx, to, &next.m), "amqp.command")
-		return func() { n.queued(c, l, to, next.id, err) }
+		return func() { n.queued(c, l, to, &next, err) }
 	})
 	if err != nil {
-		n.queued(c, l, to, next.id, err)
+		n.queued(c, l, to, &next, err)
 	}
 }
 
 // queued settles a message, and goes on with the next for the same device.
-func (n *commands) queued(c *conn, l *endpoint.Link, to iot.Identity, id uint32, err error) {
-	c.settleCommand(l, id, err)
+func (n *commands) queued(c *conn, l *endpoint.Link, to iot.Identity, done *command, err error) {
+	c.settleCommand(l, done.id, err)
+	c.queueingBytes -= done.size
 	line := n.lines[to]
 	if len(line) == 0 {
 		delete(n.lines, to)

@@ -32,28 +32,30 @@ type conn struct {
 
 	// owned by whoever has the turn
 
-	machine  *endpoint.Conn
-	now      time.Time
-	tracking tracker
-	host     string // the name the client dialled
-	open     amqpwire.Open
-	claims   claims
-	ends     time.Time // when the next claim ends
-	idleAt   time.Time // when a connection without a claim is closed; zero: it has one
-	proven   bool
-	users    map[iot.Identity]*user
-	parted   []*user                  // those whose farewell is not over, the oldest first
-	partings map[*endpoint.Link]*user // the links that were detached with them
-	full     []*user                  // those with messages that the log has not taken
-	runs     []*user                  // those with messages gathered in this turn
-	replies  int                      // replies that wait for credit
-	queueing int                      // messages to devices that wait behind another
-	sole     sole
-	scratch  []byte // where a message is encoded
-	choked   bool   // the last turn had no room for all that was to be sent
-	stopping bool
-	bye      device.Goodbye
-	byPeer   bool // the peer closed, with whatever words
+	machine       *endpoint.Conn
+	now           time.Time
+	tracking      tracker
+	host          string // the name the client dialled
+	open          amqpwire.Open
+	claims        claims
+	proofs        map[iot.Identity]struct{} // those whose own tokens stand here, or stood
+	ends          time.Time                 // when the next claim ends
+	idleAt        time.Time                 // when a connection without a claim is closed; zero: it has one
+	proven        bool
+	users         map[iot.Identity]*user
+	parted        []*user                  // those whose farewell is not over, the oldest first
+	partings      map[*endpoint.Link]*user // the links that were detached with them
+	full          []*user                  // those with messages that the log has not taken
+	runs          []*user                  // those with messages gathered in this turn
+	replies       int                      // replies that wait for credit
+	queueing      int                      // messages to devices that wait behind another
+	queueingBytes int                      // of messages to devices that are under way
+	sole          sole
+	scratch       []byte // where a message is encoded
+	choked        bool   // the last turn had no room for all that was to be sent
+	stopping      bool
+	bye           device.Goodbye
+	byPeer        bool // the peer closed, with whatever words
 
 	// shared
 
@@ -71,6 +73,7 @@ func newConn(ctx context.Context, s *Server, wake func(), facts *device.Conn, ce
 		tracking: tracker{base: randomBase()},
 		host:     s.cfg.Hosts.First(),
 		partings: make(map[*endpoint.Link]*user),
+		proofs:   make(map[iot.Identity]struct{}),
 	}
 	if s.cfg.Hosts.Has(facts.TLS.ServerName) {
 		c.host = facts.TLS.ServerName
@@ -329,6 +332,9 @@ func (c *conn) Closed(now time.Time, why error) {
 	c.dropLinks()
 	if c.sole.entered {
 		c.server.soles.leave(c)
+	}
+	for id := range c.proofs {
+		c.server.proofs.leave(id, c)
 	}
 	if !c.proven && c.trusted != nil {
 		c.trusted() // its place among strangers is free

@@ -195,6 +195,56 @@ func TestFullLogIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestInFlightOfADeviceIsBounded: a device that does not wait for acknowledgements, and
+// settles what it sends, so that it uses up no credit, adds no more to a commit than one over
+// MQTT; and all of it arrives in its order when the log catches up.
+func TestInFlightOfADeviceIsBounded(t *testing.T) {
+	batch := make([][]byte, 3*maxInFlight)
+	for name, test := range map[string]struct {
+		message goamqp.Message
+		sent    int // messages
+		taken   int // of them, before any is durable
+	}{
+		"large": {goamqp.Message{Data: [][]byte{make([]byte, 50_000)}}, 12, 3},
+		"tiny":  {goamqp.Message{Data: [][]byte{nil}}, 2*maxInFlight + 7, maxInFlight},
+		"batch": {goamqp.Message{Format: formatBatch, Data: batch}, len(batch), maxInFlight},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, hubtest.Script{})
+			p := w.as(tokenFor("devices/dev1", ""))
+			s := p.sender("/devices/dev1/messages/events", &goamqp.SenderOptions{SettlementMode: goamqp.SenderSettleModeSettled.Ptr()})
+			session := w.core.Session(t.Context(), 0)
+			sent := make(chan error, 1)
+			go func() {
+				var err error
+				for i := 0; i < test.sent && err == nil; i++ {
+					err = s.Send(t.Context(), &test.message, nil)
+					if test.message.Format == formatBatch {
+						break
+					}
+				}
+				sent <- err
+			}()
+			got := func() int { return len(session.Messages()) }
+			for durable := 0; durable < test.sent; {
+				want := min(durable+test.taken, test.sent)
+				session.Await(t.Context(), func() bool { return got() >= want })
+				if n := got() - durable; n > test.taken {
+					t.Fatalf("%d messages are in flight, want at most %d", n, test.taken)
+				}
+				session.Commit(want - durable)
+				durable = want
+			}
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+			if n := got(); n != test.sent {
+				t.Errorf("%d messages arrived, want %d", n, test.sent)
+			}
+		})
+	}
+}
+
 func TestAttachesThatAreRefused(t *testing.T) {
 	w := newWorld(t, hubtest.Script{Authorize: func(_ context.Context, h device.Hello) error {
 		if h.Identity.Device == "disabled" {

@@ -22,6 +22,10 @@ const (
 	// a module of each.
 	maxClaims = 2048
 
+	// maxProofs is on how many connections a device's or module's own token may stand: SDKs
+	// have one connection, and one that is half open.
+	maxProofs = 8
+
 	// maxIdentities is how many devices and modules one connection may carry (Azure: 999).
 	maxIdentities = 999
 
@@ -34,6 +38,13 @@ const (
 	// unacknowledged on a link.
 	deviceCredit = 1000
 
+	// maxInFlight and maxInFlightBytes bound what the log has taken of a device or module and
+	// not yet made durable; beyond either, the connection is not read until the log has caught
+	// up. They are what one device can add to everybody's commit, the same as over MQTT:
+	// credit counts messages alone, and none that come settled.
+	maxInFlight      = 1024
+	maxInFlightBytes = 128 << 10
+
 	// commandCredit is how many messages to devices a back-end may have on their way or not
 	// yet on stable storage, on a link.
 	commandCredit = 200
@@ -45,6 +56,18 @@ const (
 
 	// requestCredit is the same for requests ($cbs, $management, twins).
 	requestCredit = 100
+
+	// maxQueueing is how much of messages to devices a connection may have under way, in bytes:
+	// more than the credit of one link, full of the largest.
+	maxQueueing = commandCredit*maxCommand + 8<<20
+
+	// maxRequest is the largest request to $cbs or $management, in bytes: a token has up to
+	// 4 KB (iot.MaxSAS). maxRequestID is the longest id of a request, which its reply holds.
+	maxRequest   = 16 * 1024
+	maxRequestID = 1024
+
+	// maxLinks is how many links one device or module may have on a connection; SDKs have six.
+	maxLinks = 64
 
 	// maxReplies bounds the replies of a connection that wait for credit.
 	maxReplies = 256

@@ -82,7 +82,10 @@ func (m *mailbox) work(job func() func()) {
 		m.done = append(m.done, then)
 		job = nil
 		if len(m.waiting) > 0 {
-			job, m.waiting = m.waiting[0], m.waiting[1:]
+			job, m.waiting[0] = m.waiting[0], nil // what it needed is let go of with it
+			if m.waiting = m.waiting[1:]; len(m.waiting) == 0 {
+				m.waiting = nil
+			}
 		} else {
 			m.running--
 		}

@@ -25,12 +25,11 @@ func (c *conn) attachManagement(at *attachment) *amqpwire.Error {
 		return c.condition(noEntity(at.address.entity))
 	}
 	if at.sends {
-		at.accept(management{}, endpoint.Terms{})
+		at.accept(management{}, endpoint.Terms{MaxMessageSize: maxRequest})
 		at.link.Allow(requestCredit)
 		return nil
 	}
-	at.accept(at.replies(placeManagement), endpoint.Terms{})
-	return nil
+	return c.attachReplies(at, placeManagement)
 }
 
 // isHub reports whether a name is that of the hub's one event hub.
@@ -68,7 +67,7 @@ func (management) transfer(c *conn, l *endpoint.Link, d *endpoint.Delivery) {
 
 // mayManage says whether a claim of the connection permits requests of the management node.
 func (c *conn) mayManage() error {
-	return c.claims.permit(c.server.cfg.Hosts.Has, c.server.cfg.Hosts.Hub()+"/$management", true, iot.ServiceConnect)
+	return c.claims.permit(c.server.cfg.Hosts.Hub()+"/$management", true, iot.ServiceConnect)
 }
 
 // manage answers a request whose token, if it brought one, has been looked at.

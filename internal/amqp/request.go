@@ -28,6 +28,9 @@ func readRequest(l *endpoint.Link, d *endpoint.Delivery) (request, error) {
 	if err != nil {
 		return request{}, fault.Wrap(err, fault.IotHubFormatError, op, "%s", err.Error())
 	}
+	if n := len(p.MessageID.Raw()); n > maxRequestID {
+		return request{}, fault.New(fault.ArgumentInvalid, op, "the message-id has %d bytes, at most %d are allowed", n, maxRequestID)
+	}
 	arguments, err := amqpwire.DecodeApplicationProperties(m.ApplicationProperties)
 	if err != nil {
 		return request{}, fault.Wrap(err, fault.IotHubFormatError, op, "%s", err.Error())

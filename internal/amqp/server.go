@@ -68,6 +68,7 @@ type Server struct {
 
 	receivers receivers
 	soles     soles
+	proofs    proofs
 	encoded   encoded
 }
 

@@ -1,6 +1,8 @@
 package amqp
 
 import (
+	"slices"
+
 	"github.com/berth-iot/berth/internal/amqp/endpoint"
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/fault"
@@ -134,10 +136,13 @@ func (c *conn) flushRuns() {
 	c.runs = c.runs[:0]
 }
 
-// flush gives the log the messages of the run. What it has no room for is kept, and the
-// connection not read until it has been taken: the bytes are only ours until the turn ends.
+// flush gives the log the messages of the run. What it, or the window, has no room for is
+// kept, and the connection not read until it has been taken: the bytes are only ours until the turn ends.
 func (u *user) flush() {
-	if len(u.run.raws) == 0 || u.ended {
+	switch {
+	case slices.Contains(u.conn.full, u):
+		return // earlier in this turn
+	case len(u.run.raws) == 0 || u.ended:
 		u.run.empty()
 		return
 	}
@@ -169,13 +174,13 @@ func (c *conn) refill() {
 	}
 }
 
-// append hands the run to the session and notes what waits to be durable. It says how many
-// messages are left.
+// append hands the run to the session, as far as the window goes, and notes what waits to
+// be durable. It says how many messages are left.
 func (u *user) append() (left int) {
 	for len(u.run.raws) > 0 {
-		n, err := u.session.Append(u.run.raws)
-		for _, m := range u.run.marks[:n] {
-			u.window.push(m)
+		n, err := u.session.Append(u.run.raws[:u.window.room(u.run.raws)])
+		for i, m := range u.run.marks[:n] {
+			u.window.push(m, u.run.raws[i].Size())
 		}
 		u.run.raws, u.run.marks = u.run.raws[n:], u.run.marks[n:]
 		if err == nil {

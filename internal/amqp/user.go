@@ -44,6 +44,8 @@ func (c *conn) attachDevice(at *attachment) *amqpwire.Error {
 	switch {
 	case u != nil && u.ended:
 		return c.condition(u.session.Err())
+	case u != nil && len(u.links)+len(u.waiting) >= maxLinks:
+		return c.refusal(amqpwire.CondResourceLimitExceeded, fault.ThrottleBacklogLimitExceeded, "a device or module has at most %d links on a connection", maxLinks)
 	case u != nil && u.session == nil:
 		u.waiting = append(u.waiting, at)
 		return nil
@@ -77,7 +79,7 @@ func (c *conn) attachDevice(at *attachment) *amqpwire.Error {
 // its own token, a policy's, or the certificate of the TLS connection.
 func (c *conn) hello(id iot.Identity, at *attachment) (device.Hello, error) {
 	var cred device.Credential
-	if token, ok := c.claims.prove(c.server.cfg.Hosts.Has, id); ok {
+	if token, ok := c.claims.prove(id); ok {
 		cred.SAS = token
 	} else if len(c.certs) > 0 {
 		cred.Certificates = c.certs
@@ -221,7 +223,7 @@ func (c *conn) expireUsers() {
 		if u.session == nil || u.ended || len(c.certs) > 0 {
 			continue
 		}
-		if _, ok := c.claims.prove(c.server.cfg.Hosts.Has, id); !ok {
+		if _, ok := c.claims.prove(id); !ok {
 			u.expired()
 		}
 	}
@@ -250,10 +252,10 @@ func (u *user) detachAll(err error, condition string) {
 // renewUsers passes a new token on to the sessions that rest on the claim.
 func (c *conn) renewUsers(k claim) {
 	for id, u := range c.users {
-		if u.session == nil || u.ended {
+		if u.session == nil || u.ended || !k.speaks(id, identityPath(id)) {
 			continue
 		}
-		if token, ok := c.claims.prove(c.server.cfg.Hosts.Has, id); ok && token == k.token {
+		if token, ok := c.claims.prove(id); ok && token == k.token {
 			u.do(device.Renew{Credential: device.Credential{SAS: token}}, func(error) {}) // a failure ends the session
 		}
 	}

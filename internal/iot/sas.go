@@ -151,28 +151,8 @@ func sasMAC(key []byte, sr, se string) []byte {
 // 2.2): a '%' may also be part of an id. The words of the path match without regard to
 // case, ids exactly. A trailing api-version segment, which old tools sign, is ignored.
 func (s SAS) Covers(host func(string) bool, path string) bool {
-	return s.covers(host, path, false)
-}
-
-// CoversEntity is Covers for a path of the event endpoint, in which letter case means
-// nothing: Go clients sign it in lower case (amqp 7).
-func (s SAS) CoversEntity(host func(string) bool, path string) bool {
-	return s.covers(host, path, true)
-}
-
-func (s SAS) covers(host func(string) bool, path string, fold bool) bool {
-	resource := s.Resource
-	for range maxSASLayers + 1 {
-		if resourceCovers(resource, host, path, fold) {
-			return true
-		}
-		next := Unescape(resource)
-		if next == resource {
-			return false
-		}
-		resource = next
-	}
-	return false
+	c := s.Coverage(host)
+	return c.Covers(path)
 }
 
 // Identity gives the device or module that the token's resource names; false if it names
@@ -224,37 +204,6 @@ func withoutScheme(resource string) string {
 		return rest
 	}
 	return resource
-}
-
-// resourceCovers compares one reading of a resource.
-func resourceCovers(resource string, host func(string) bool, path string, fold bool) bool {
-	resource = withoutScheme(resource)
-	name, rest, _ := strings.Cut(resource, "/")
-	name = strings.ToLower(name)
-	if bare, port, ok := strings.Cut(name, ":"); ok {
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return false
-		}
-		name = bare
-	}
-	if !host(name) {
-		return false
-	}
-	rest = strings.TrimSuffix(rest, "/")
-	if i := strings.LastIndexByte(rest, '/'); isAPIVersion(rest[i+1:]) {
-		rest = strings.TrimSuffix(rest[:max(i, 0)], "/")
-	}
-	for i := 0; rest != ""; i++ {
-		var want, got string
-		got, rest, _ = strings.Cut(rest, "/")
-		want, path, _ = strings.Cut(path, "/")
-		word := i%2 == 0 // devices/D/modules/M: words and ids by turns
-		same := got == want || (word || fold) && strings.EqualFold(got, want)
-		if got == "" || !same {
-			return false
-		}
-	}
-	return true
 }
 
 // isAPIVersion reports whether a segment is the api-version that old tools append.

@@ -27,6 +27,7 @@ type budget struct {
 	unread   []byte // has come, and is not yet read
 	whole    int    // how much of it is of records of which all has come
 	rationed bool   // nothing else is given out
+	arrived  int64  // what was left when the arrival was over, if what comes then is counted
 }
 
 func newBudget(nc net.Conn, st *stranger) *budget {
@@ -95,6 +96,12 @@ func (b *budget) fresh(p []byte) (int, error) {
 	}
 	n, err := b.Conn.Read(p[:min(int64(len(p)), left)])
 	b.left.CompareAndSwap(left, left-int64(n)) // fails only if lifted meanwhile
+	// A conversation with a stranger may keep all that it is told.
+	if b.arrived > 0 {
+		if full := b.host.Load().hoards(int(b.arrived - left + int64(n))); full != nil {
+			return n, full
+		}
+	}
 	return n, err
 }
 

@@ -3,6 +3,7 @@ package park
 import (
 	"bytes"
 	"errors"
+	"io"
 	"sync"
 	"testing"
 
@@ -84,4 +85,33 @@ func TestQuietInputIsSmall(t *testing.T) {
 	if len(in.buf) != smallBuffer {
 		t.Errorf("%d bytes held, want %d", len(in.buf), smallBuffer)
 	}
+}
+
+// A peer that sends small packets faster than they are handled is read as fast as they are,
+// however many it has sent: only one packet can exceed the limit.
+func TestManySmallPacketsAreNoLargeOne(t *testing.T) {
+	const size = 1 << 20
+	bothPaths(t, func(p path) {
+		t := p.T
+		used, most := 0, 0
+		k := newTalk(func(turn *Turn) error {
+			most = max(most, len(turn.In))
+			turn.Used = min(len(turn.In), 256)
+			turn.More = len(turn.In) > turn.Used
+			if used += turn.Used; used == size {
+				return io.EOF
+			}
+			return nil
+		})
+		peer, _ := p.open(t, p.lot(Config{MaxPacket: 100_000}), k)
+		if _, err := peer.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		if why := <-k.closed; !errors.Is(why, io.EOF) {
+			t.Errorf("Closed(%v) behind %d bytes of small packets, want the conversation's own end", why, used)
+		}
+		if most > 3*bigBuffer {
+			t.Errorf("%d bytes were read ahead, want at most %d", most, 3*bigBuffer)
+		}
+	})
 }

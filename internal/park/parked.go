@@ -160,9 +160,10 @@ func (p *parked) work(s *socket, d *desk) error {
 	}
 }
 
-// fill reads while there is something, and room for it.
+// fill reads while there is something, and room for it. While the conversation has not
+// handled what it has, no more than a buffer is read ahead.
 func (p *parked) fill(s *socket, t *tray) error {
-	if !p.unread || !p.mayRead() {
+	if !p.unread || !p.mayRead() || p.more && len(t.unread()) >= bigBuffer/2 {
 		return nil
 	}
 	room, err := t.room(s.lot.cfg.MaxPacket)

@@ -181,6 +181,9 @@ func (st *stranger) serve(err error) {
 	}
 	in := st.kept
 	st.kept, st.raw.rationed = nil, false
+	if _, own := st.raw.Conn.(*socket); own { // elsewhere it may be admitted by another than who reads
+		st.raw.arrived = st.raw.left.Load()
+	}
 	if st.host.protocol.Relayed {
 		st.raw.left.Store(-1)
 	}

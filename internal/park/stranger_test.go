@@ -1,6 +1,7 @@
 package park
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -294,6 +295,38 @@ func TestStrangersHoardTogether(t *testing.T) {
 		}
 		if n := q.door.Strangers() - 1; n != len(hoarders)-1 {
 			t.Errorf("%d of %d hoarders are inside, want all but the last", n, len(hoarders))
+		}
+		q.says(q.dial(ln), "open", "ping")
+		for _, peer := range hoarders {
+			_ = peer.Close()
+		}
+		synctest.Wait()
+		if n := q.door.hoard.Load(); n != 0 {
+			t.Errorf("%d bytes are counted against nobody", n)
+		}
+	})
+}
+
+// What a conversation is told by somebody who has not shown who he is counts like what he
+// said before: it may keep all of it.
+func TestStrangersHoardInConversations(t *testing.T) {
+	onMemory(t, func(p path, _ *memory) {
+		const each = MaxArrival - 64
+		q := p.quay(DoorConfig{})
+		q.late = true
+		ln := q.listen(bare)
+		var hoarders []net.Conn
+		for range maxHoard/(each-freeInput-leastRead) + 1 { // what is read before the conversation begins counts by itself
+			peer := q.dial(ln)
+			q.says(peer, "open")
+			var wg sync.WaitGroup
+			wg.Go(func() { _, _ = io.Copy(io.Discard, peer) })
+			_, _ = peer.Write(bytes.Repeat([]byte("ping"), each/4))
+			hoarders = append(hoarders, peer)
+			synctest.Wait()
+		}
+		if n := q.door.Strangers() - 1; n >= len(hoarders) || n < maxHoard/MaxArrival {
+			t.Errorf("%d of %d hoarders are inside, want all but the last ones", n, len(hoarders))
 		}
 		q.says(q.dial(ln), "open", "ping")
 		for _, peer := range hoarders {

@@ -17,8 +17,8 @@ import (
 // TLSConfig makes the configuration of a listener: TLS 1.2 and 1.3, a client
 // certificate asked for but neither required nor verified (reaching-the-hub 4). Protos
 // are the ALPN protocols: HTTP before 2 for HTTPS, because a WebSocket needs it; none for
-// MQTT. Sessions resume across all listeners' own connections, and tickets carry a
-// lineage for those that Handshake serves.
+// MQTT. Sessions without a client certificate resume across all listeners' own
+// connections, and tickets carry a lineage for those that Handshake serves.
 func (a *Authority) TLSConfig(protos ...string) *tls.Config {
 	base := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -165,7 +165,9 @@ func (c *conn) Ended() bool { return c.ended.Load() }
 
 // observe notes what a ClientHello tells and gives the configuration of this one
 // connection: the listener's, with hooks that read and write the lineage in session
-// tickets. Its ticket keys are the listener's, because it has none of its own.
+// tickets. Its ticket keys are the listener's, because it has none of its own. A session
+// with a client certificate is not resumed: its certificate would come back with it, though
+// a program of many devices that shares its tickets among them now speaks for another.
 func (c *conn) observe(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
 	c.helloHash.Store(helloHash(hello))
 	return &tls.Config{
@@ -181,6 +183,9 @@ func (c *conn) observe(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config
 			session, err := base.DecryptTicket(ticket, state)
 			if session != nil {
 				c.lineage.Store(readLineage(session.Extra))
+				if certified(session.Extra) {
+					return nil, nil //nolint:nilnil // crypto/tls: nil means a full handshake
+				}
 			}
 			return session, err
 		},
@@ -191,6 +196,9 @@ func (c *conn) observe(base *tls.Config, hello *tls.ClientHelloInfo) *tls.Config
 				c.lineage.Store(lineage)
 			}
 			session.Extra = append(session.Extra, appendLineage(lineage))
+			if len(state.PeerCertificates) > 0 {
+				session.Extra = append(session.Extra, []byte(certifiedTag))
+			}
 			return base.EncryptTicket(state, session)
 		},
 	}

@@ -142,6 +142,42 @@ func TestHandshakeTellsWhatCannotBeHadLater(t *testing.T) {
 	}
 }
 
+// TestCertificatesAreShownEveryTime: a program of many devices that shares its session
+// tickets among them is heard as the one whose certificate it offers now, and is still known
+// as one program.
+func TestCertificatesAreShownEveryTime(t *testing.T) {
+	a, roots := authority(t)
+	leaves := *a.certs.Load() // any two certificates
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			shown := -1
+			server := a.TLSConfig()
+			client := &tls.Config{
+				ServerName: "hub.localtest", RootCAs: roots, MinVersion: version, MaxVersion: version,
+				ClientSessionCache: tls.NewLRUClientSessionCache(4),
+			}
+			var lineage uint64
+			for i := range 4 {
+				client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+					shown = i
+					return &leaves[i%2], nil
+				}
+				facts, _, err := shake(t, server, client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if facts.Resumed || shown != i {
+					t.Errorf("connection %d: resumed %v, the certificate of connection %d was shown", i, facts.Resumed, shown)
+				}
+				if i > 0 && facts.Lineage != lineage {
+					t.Errorf("connection %d: the program is not known again", i)
+				}
+				lineage = facts.Lineage
+			}
+		})
+	}
+}
+
 func TestHelloHashTellsSoftwareApart(t *testing.T) {
 	a, roots := authority(t)
 	hashes := make(map[uint64]string)

@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -31,4 +32,12 @@ func readLineage(extra [][]byte) uint64 {
 		}
 	}
 	return 0
+}
+
+// certifiedTag is the extra data of a session ticket whose session has a client certificate.
+const certifiedTag = "berth1 certified"
+
+// certified reports whether a ticket's session has a client certificate.
+func certified(extra [][]byte) bool {
+	return slices.ContainsFunc(extra, func(e []byte) bool { return string(e) == certifiedTag })
 }

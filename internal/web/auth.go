@@ -21,7 +21,7 @@ func (c *call) authorize() error {
 	}
 	var err error
 	for _, right := range c.match.rights {
-		_, err = c.s.cfg.Gate.Authorize(c.r.Header.Get("Authorization"), c.host(), c.match.path, right)
+		c.caller, err = c.s.cfg.Gate.Authorize(c.r.Header.Get("Authorization"), c.host(), c.match.path, right)
 		if err == nil {
 			c.admit()
 			return nil
@@ -44,7 +44,7 @@ func (c *call) authenticate() error {
 		return unauthorized(err)
 	}
 	c.admit()
-	c.proof = proof
+	c.proof, c.caller = proof, "devices/"+c.match.id.String()
 	return nil
 }
 

@@ -33,6 +33,9 @@ type call struct {
 	does  string       // operation for the resource log: "get", "create", "update", "delete", "ingress"; empty: none
 	size  int          // bytes of a message, as far as known
 	proof device.Proof // who sends, once authenticated; device API only
+
+	caller   string // a policy, or an identity on whose behalf somebody sends; once authorized
+	reserved int64  // bytes of the body, in Server.crowd
 }
 
 // recorder remembers what was answered.
@@ -179,15 +182,27 @@ func (c *call) route() string {
 }
 
 // body reads the request's body, at most limit bytes of it; what is larger is a
-// fault with the code tooLarge.
+// fault with the code tooLarge, and too much that the caller has under way one with
+// ThrottlingException.
 func (c *call) body(limit int64, tooLarge fault.Code) ([]byte, error) {
 	large := fault.New(tooLarge, "web.body", "the body is larger than %d bytes", limit)
 	if c.r.ContentLength > limit {
 		c.drain()
 		return nil, large
 	}
-	b, err := io.ReadAll(io.LimitReader(c.r.Body, limit+1))
+	if err := c.reserve(aroundBody + max(c.r.ContentLength, 0)); err != nil {
+		c.drain()
+		return nil, err
+	}
+	var from io.Reader = c.r.Body
+	if c.r.ContentLength < 0 {
+		from = reserving{from, c}
+	}
+	b, err := io.ReadAll(io.LimitReader(from, limit+1))
 	switch {
+	case fault.Of(err) == fault.ThrottlingException:
+		c.drain()
+		return nil, err
 	case err != nil:
 		return nil, fault.Wrap(err, fault.RequestTimedOut, "web.body", "the body did not arrive whole")
 	case int64(len(b)) > limit:

@@ -39,6 +39,7 @@ type Server struct {
 	streams atomic.Int64
 	sockets atomic.Int64
 	guests  atomic.Int64 // connections that are not WebSockets
+	crowd   crowd        // bodies under way
 	stopped sync.Once
 	inside  sync.WaitGroup // upgraded connections
 
@@ -176,6 +177,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	began := s.now()
+	defer c.release()
 	defer func() { //nolint:contextcheck // a call carries its request, and that its context
 		if p := recover(); p != nil {
 			s.log.Error("a request panicked", slog.String("op", c.op()),

@@ -61,7 +61,7 @@ func (s *Server) webSocket(c *call) error {
 	if g == nil {
 		return fault.New(fault.ServerError, "web.socket", "the request came without a connection")
 	}
-	taken := &hijacker{ResponseWriter: c.w}
+	taken := &hijacker{ResponseWriter: c.w, known: &g.known}
 	ws, err := websocket.Accept(taken, c.r, &websocket.AcceptOptions{
 		Subprotocols:       []string{spelling},
 		InsecureSkipVerify: true, // any origin

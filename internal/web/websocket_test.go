@@ -31,6 +31,7 @@ func newEcho() *echo {
 
 func (e *echo) serve(_ context.Context, p park.Peer) {
 	nc := p.Conn
+	p.Admitted()
 	e.facts <- p.Facts
 	e.certs <- p.Certs
 	buf := make([]byte, 4096)
@@ -214,6 +215,50 @@ func TestWebSocketTakesNoText(t *testing.T) {
 		}
 		if err := <-e.ended; err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("ended with %v", err)
+		}
+	}
+}
+
+// TestStrangerInAWebSocket: whoever has not shown who he is may send so much, in frames of
+// whatever kind; also in those that the protocol inside never sees.
+func TestStrangerInAWebSocket(t *testing.T) {
+	read := make(chan error, 1)
+	s := serveTLS(t, newFixture(t, func(c *Config) {
+		c.Sockets = map[string]Socket{"mqtt": {Transport: device.MQTTWS, Serve: func(_ context.Context, p park.Peer) {
+			_, err := io.Copy(io.Discard, p.Conn)
+			p.Conn.Close()
+			read <- err
+		}}}
+	}))
+	zeros := string(make([]byte, 1000))
+	for name, frame := range map[string]string{
+		"pings":          "\x89\x80\x00\x00\x00\x00",
+		"pongs":          "\x8a\x84\x00\x00\x00\x00pong",
+		"empty messages": "\x82\x80\x00\x00\x00\x00",
+		"messages":       "\x82\xfe\x03\xe8\x00\x00\x00\x00" + zeros,
+	} {
+		raw := s.handshake(t)
+		if _, err := io.WriteString(raw, "GET /$iothub/websocket HTTP/1.1\r\nHost: "+hubHost+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		upgraded, err := http.ReadResponse(bufio.NewReader(raw), nil)
+		if err != nil || upgraded.StatusCode != 101 {
+			t.Fatalf("%v, %v", upgraded, err)
+		}
+		upgraded.Body.Close()
+		for sent := 0; sent <= 2*park.MaxArrival && err == nil; sent += len(frame) {
+			_, err = io.WriteString(raw, frame)
+		}
+		select {
+		case err := <-read:
+			if !errors.Is(err, errBudget) {
+				t.Errorf("%s: ended with %v, want %v", name, err, errBudget)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: twice the budget was read", name)
+			raw.Close()
+			<-read
 		}
 	}
 }

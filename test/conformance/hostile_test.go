@@ -260,6 +260,27 @@ func TestManySubscriptions(t *testing.T) {
 	})
 }
 
+// TestManySmallPackets sends packets of two bytes faster than any hub handles them: each is
+// answered, and a heap of them is not taken for one that is too large.
+func TestManySmallPackets(t *testing.T) {
+	t.Parallel()
+	h := rig.Start(t, rig.Options{Local: true})
+	d := h.AddDevice("dev1")
+	whileServed(t, h, func() {
+		l := h.Dial(t)
+		l.Enter(d.Hello())
+		const packets = 1_000_000
+		failed := make(chan error, 1)
+		go func() { failed <- l.TrySend(bytes.Repeat([]byte{rig.PingReq << 4, 0}, packets)) }()
+		for range packets {
+			l.Read(rig.PingResp)
+		}
+		if err := rig.Receive(t, failed, "all PINGREQ packets are sent"); err != nil {
+			t.Errorf("send PINGREQ: %v", err)
+		}
+	})
+}
+
 // TestSilentStranger holds many TLS connections open that never say a word; devices
 // are let in beside them.
 func TestSilentStranger(t *testing.T) {

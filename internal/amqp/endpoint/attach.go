@@ -61,16 +61,18 @@ func (s *Session) freeHandle(in uint32) (uint32, bool) {
 	if in <= s.handles && s.strange == 0 {
 		return in, true
 	}
-	used := func(h uint32) bool {
-		return slices.ContainsFunc(s.links, func(l *Link) bool { return l.out == h })
+	used := make([]bool, len(s.links)+1) // one of so many is free
+	taken := false
+	for _, l := range s.links {
+		if taken = taken || l.out == in; l.out < uint32(len(used)) {
+			used[l.out] = true
+		}
 	}
-	if in <= s.handles && !used(in) {
+	if in <= s.handles && !taken {
 		return in, true
 	}
-	for h := range uint32(len(s.links) + 1) {
-		if !used(h) {
-			return h, h <= s.handles
-		}
+	if h := slices.Index(used, false); h >= 0 {
+		return uint32(h), uint32(h) <= s.handles
 	}
 	return 0, false
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -151,6 +152,41 @@ func TestStrangerIsBounded(t *testing.T) {
 				t.Errorf("%q is missing in %s", test.ends, d.trace.String())
 			}
 		})
+	}
+}
+
+// A peer whose handles are beyond its own handle-max is given others: every link its own, and
+// the lowest that is free, found by one pass over the links however many there are.
+func TestHandlesBeyondThePeersOwn(t *testing.T) {
+	const links = 4000
+	c := New(Config{ContainerID: "berth"})
+	c.Trust()
+	feed(t, c, w.AppendProto(nil, w.ProtoAMQP), nil)
+	feed(t, c, w.AppendFrame(nil, 0, w.Open{ContainerID: "peer", MaxFrameSize: w.Unlimited}), nil)
+	feed(t, c, w.AppendFrame(nil, 0, w.Begin{IncomingWindow: 1, HandleMax: links - 1}), nil)
+	attach := func(name string, handle uint32) (out uint32) {
+		feed(t, c, w.AppendFrame(nil, 0, sender(name, handle)), func(l *Link) { out = l.out })
+		return out
+	}
+	for i := range uint32(links) {
+		if got := attach(fmt.Sprint(i), links+i); got != i {
+			t.Fatalf("link %d has handle %d", i, got)
+		}
+	}
+	begun := time.Now()
+	for i := range uint32(3 * links) {
+		gone := i % links
+		c.Start(c.now, nil)
+		if ev, _ := c.Step(w.AppendFrame(nil, 0, w.Detach{Handle: links + gone, Closed: true})); ev.Kind != OnDetach {
+			t.Fatal(ev.Kind, ev.Error)
+		}
+		c.Finish()
+		if got := attach(fmt.Sprint("again ", i), links+gone); got != gone {
+			t.Fatalf("link %d has handle %d, want the one that was free", i, got)
+		}
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("%d attaches beside %d links took %v", 3*links, links, took)
 	}
 }
 

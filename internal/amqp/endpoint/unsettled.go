@@ -61,6 +61,11 @@ func (u *unsettled) grow() {
 	if u.live() > size/2 {
 		size *= 2
 	}
+	u.resize(size)
+}
+
+// resize leaves out what is gone, in a ring of the size.
+func (u *unsettled) resize(size int) {
 	ring := make([]entry, size)
 	n := 0
 	for i := range u.n {
@@ -123,8 +128,12 @@ func (u *unsettled) trim() {
 		u.n--
 		u.gone--
 	}
-	if u.n == 0 && len(u.ring) > keptRing {
+	switch size := len(u.ring); {
+	case size <= keptRing:
+	case u.n == 0:
 		*u = unsettled{} // an idle session does not keep what a burst needed
+	case u.live() < size/16: // nor does one that leaves a few unsettled
+		u.resize(size / 8)
 	}
 }
 

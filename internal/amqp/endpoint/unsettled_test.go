@@ -60,6 +60,31 @@ func TestUnsettledIsAListOfIDs(t *testing.T) {
 }
 
 // One delivery that nobody settles must not make the table grow with those behind it.
+// What a burst needed is given back though a delivery of it stays unsettled, whichever.
+func TestUnsettledGivesBackWhatABurstNeeded(t *testing.T) {
+	const burst = 8192
+	for _, stays := range []uint32{0, burst / 2, burst - 1} {
+		l := &Link{role: w.RoleReceiver}
+		var u unsettled
+		for id := range uint32(burst) {
+			u.push(entry{link: l, id: id})
+			l.unsettled++
+		}
+		for id := range uint32(burst) {
+			if id != stays {
+				u.remove(u.find(id))
+				u.trim()
+			}
+		}
+		if len(u.ring) > 2*keptRing {
+			t.Errorf("with %d unsettled the ring has %d places, want at most %d", stays, len(u.ring), 2*keptRing)
+		}
+		if u.live() != 1 || u.find(stays) == nil {
+			t.Errorf("%d live, %d is there: %v", u.live(), stays, u.find(stays) != nil)
+		}
+	}
+}
+
 func TestUnsettledOldestDoesNotHoldRoom(t *testing.T) {
 	l := &Link{role: w.RoleReceiver}
 	var u unsettled
