@@ -20,22 +20,22 @@ const (
 
 // Limits of one request.
 const (
-	drainBody       = 1024 * 1024                   // bytes read of a body that is refused as too large, so that the client reads the refusal and not a reset
-	maxSegments     = 8                             // path segments looked at; the longest route has 7
-	maxIdentity     = 64 * 1024                     // bytes of a device or module body
-	maxBulkBody     = 6 * 1024 * 1024               // bytes of a bulk body: 100 items, each with a full twin
-	maxKeysBody     = 64 * 1024                     // bytes of a key regeneration body
-	maxAuthority    = 32 * 1024                     // bytes of a certificate body
-	maxDeviceBodies = 2 * (maxMessage + aroundBody) // bytes of bodies that a device has under way: two of the largest messages, or 65 small ones
-	maxPolicyBodies = 64 * 1024 * 1024              // the same of a policy: ten bulk bodies
-	aroundBody      = 8 * 1024                      // bytes that a request with a body counts for besides
-	maxMessage      = iot.MaxMessageSize            // bytes of a device's message, headers included
-	maxList         = 1000                          // devices in one answer of GET /devices (service-rest B.1)
-	appendTimeout   = 20 * time.Second              // for a message to reach stable storage
-	callTimeout     = 30 * time.Second              // for the registry to answer
-	maxQuoted       = 128                           // bytes of a peer's text that an error quotes
-	maxDetail       = 1024                          // bytes of detail in an error body
-	minAPIVersion   = "2016-02-03"                  // the oldest that clients send: SDKs 1.0
+	drainBody       = 1024 * 1024                    // bytes read of a body that is refused as too large, so that the client reads the refusal and not a reset
+	maxSegments     = 8                              // path segments looked at; the longest route has 7
+	maxIdentity     = 64 * 1024                      // bytes of a device or module body
+	maxBulkBody     = 6 * 1024 * 1024                // bytes of a bulk body: 100 items, each with a full twin
+	maxKeysBody     = 64 * 1024                      // bytes of a key regeneration body
+	maxAuthority    = 32 * 1024                      // bytes of a certificate body
+	maxDeviceBodies = 16 * (maxMessage + aroundBody) // bytes of bodies that a device has under way: 16 of the largest messages, or 528 small ones
+	maxPolicyBodies = 64 * 1024 * 1024               // the same of a policy: ten bulk bodies
+	aroundBody      = 8 * 1024                       // bytes that a request with a body counts for besides
+	maxMessage      = iot.MaxMessageSize             // bytes of a device's message, headers included
+	maxList         = 1000                           // devices in one answer of GET /devices (service-rest B.1)
+	appendTimeout   = 20 * time.Second               // for a message to reach stable storage
+	callTimeout     = 30 * time.Second               // for the registry to answer
+	maxQuoted       = 128                            // bytes of a peer's text that an error quotes
+	maxDetail       = 1024                           // bytes of detail in an error body
+	minAPIVersion   = "2016-02-03"                   // the oldest that clients send: SDKs 1.0
 	batchType       = "application/vnd.microsoft.iothub.json"
 )
 
