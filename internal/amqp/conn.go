@@ -50,6 +50,7 @@ type conn struct {
 	replies       int                      // replies that wait for credit
 	queueing      int                      // messages to devices that wait behind another
 	queueingBytes int                      // of messages to devices that are under way
+	strange       int                      // what of its links and sessions is in Server.strange
 	sole          sole
 	scratch       []byte // where a message is encoded
 	choked        bool   // the last turn had no room for all that was to be sent
@@ -103,6 +104,7 @@ func (c *conn) Turn(t *park.Turn) error {
 	c.expire()
 	c.overdue()
 	c.machineEvents(t)
+	c.countStrange()
 	c.choked = c.machine.Full()
 	t.More = t.More || c.choked
 	t.Paused = len(c.full) > 0 || t.Stopping && !c.machine.Over()
@@ -247,6 +249,24 @@ func (c *conn) trust() {
 	}
 }
 
+// countStrange counts what the peer has begun without having proved anything. Whoever makes
+// it too much for all of them together is closed.
+func (c *conn) countStrange() {
+	n := 0
+	if !c.proven {
+		n = max(0, c.machine.Kept()-firstFew)
+	}
+	more := n - c.strange
+	c.strange = n
+	if more == 0 || c.server.strange.Add(int64(more)) <= maxStrange || more < 0 || c.bye.Kind != 0 {
+		return
+	}
+	e := c.refusal(amqpwire.CondResourceLimitExceeded, fault.ThrottleBacklogLimitExceeded,
+		"connections without a token have more than %d sessions and links together", maxStrange)
+	c.bye = device.Goodbye{Kind: device.GoodbyeProtocol, Detail: e.Description}
+	c.machine.Close(e)
+}
+
 // expire ends what rested on claims that have ended (amqp 2).
 func (c *conn) expire() {
 	if !c.ends.IsZero() && !c.now.Before(c.ends) {
@@ -333,6 +353,7 @@ func (c *conn) Closed(now time.Time, why error) {
 	if c.sole.entered {
 		c.server.soles.leave(c)
 	}
+	c.server.strange.Add(-int64(c.strange))
 	for id := range c.proofs {
 		c.server.proofs.leave(id, c)
 	}

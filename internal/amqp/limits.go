@@ -14,6 +14,12 @@ const (
 	// and after its last one has ended (Event Hubs: 20 s).
 	claimWithin = 20 * time.Second
 
+	// firstFew is how many sessions and links of a peer that has proved nothing are not counted:
+	// SDKs have one session and a pair of links by then. maxStrange is how many the others of
+	// all such peers may be together: each costs some 600 bytes.
+	firstFew   = 6
+	maxStrange = 16 * 1024
+
 	// loginLasts is how long a login with the key of a policy itself permits what the policy
 	// does; tokens say so themselves.
 	loginLasts = 24 * time.Hour

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/berth-iot/berth/internal/device"
@@ -70,6 +71,7 @@ type Server struct {
 	soles     soles
 	proofs    proofs
 	encoded   encoded
+	strange   atomic.Int64 // links and sessions of those who have proved nothing, but for the first few of each
 }
 
 // New makes a server.

@@ -101,6 +101,10 @@ func (c *Conn) Over() bool { return c.phase == phaseOver }
 // Full says that no more can be sent until this turn's output has left.
 func (c *Conn) Full() bool { return len(c.out)-c.outStart >= maxOut }
 
+// Kept is how many sessions and links there are, those that wait for the peer's answer to
+// their end among them.
+func (c *Conn) Kept() int { return len(c.sessions) + c.links }
+
 // Sessions gives the sessions that have not ended.
 func (c *Conn) Sessions() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
