@@ -13,13 +13,13 @@ import (
 func TestStrangersHaveSoManySessionsTogether(t *testing.T) {
 	w := newWorld(t, hubtest.Script{})
 	const others, left = maxStrange - 10, 10
+	const strangers = 32 // sessions that one of them may have
 	w.server.strange.Store(others)
 	p := w.dial(nil) // with a session
-	const strangers = 32 // sessions that one of them may have
 	sessions := 1
 	var err error
 	for ; sessions < strangers; sessions++ {
-		if _, err = p.Conn.NewSession(t.Context(), nil); err != nil {
+		if _, err = p.NewSession(t.Context(), nil); err != nil {
 			break
 		}
 	}
@@ -32,17 +32,17 @@ func TestStrangersHaveSoManySessionsTogether(t *testing.T) {
 
 	honest := w.as(tokenFor("", "service"))
 	for range 2 * firstFew {
-		if _, err := honest.Conn.NewSession(t.Context(), nil); err != nil {
+		if _, err := honest.NewSession(t.Context(), nil); err != nil {
 			t.Fatalf("with a token: %v", err)
 		}
 	}
 	gone := w.dial(nil)
 	for range firstFew {
-		if _, err := gone.Conn.NewSession(t.Context(), nil); err != nil {
+		if _, err := gone.NewSession(t.Context(), nil); err != nil {
 			break
 		}
 	}
-	_ = gone.Conn.Close()
+	_ = gone.Close()
 	for w.server.strange.Load() != others+left { // until the test's own time is over
 		time.Sleep(time.Millisecond)
 	}
