@@ -62,11 +62,10 @@ func (c *conn) claim(k claim) error {
 		return err
 	}
 	if k.identity != (iot.Identity{}) {
-		c.proofs[k.identity] = struct{}{}
 		c.server.proofs.enter(k.identity, c)
 	}
 	c.trust()
-	c.ends = c.claims.expire(c.now)
+	c.ends = c.claims.expire(c.now, c.unproven)
 	c.renewUsers(k)
 	return nil
 }

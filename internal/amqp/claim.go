@@ -36,9 +36,15 @@ func (cs *claims) put(k claim) error {
 	return nil
 }
 
-// expire takes out the claims that have ended, and says when the next one will.
-func (cs *claims) expire(now time.Time) (next time.Time) {
-	*cs = slices.DeleteFunc(*cs, func(k claim) bool { return !now.Before(k.ends) })
+// expire takes out the claims that have ended, tells each, and says when the next one will.
+func (cs *claims) expire(now time.Time, ended func(*claim)) (next time.Time) {
+	*cs = slices.DeleteFunc(*cs, func(k claim) bool {
+		over := !now.Before(k.ends)
+		if over {
+			ended(&k)
+		}
+		return over
+	})
 	for _, k := range *cs {
 		if next.IsZero() || k.ends.Before(next) {
 			next = k.ends

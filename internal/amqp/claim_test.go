@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-iot/berth/internal/device"
 	"github.com/berth-iot/berth/internal/iot"
@@ -42,5 +43,27 @@ func TestManyTokensCostAPassOfComparing(t *testing.T) {
 		}
 	}); n > 20 {
 		t.Errorf("to refuse a back-end takes %v allocations", n)
+	}
+}
+
+// TestEndedClaimsAreTold: what counts a claim hears of its end, once, and of no other's.
+func TestEndedClaimsAreTold(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	var cs claims
+	for i, ends := range []time.Duration{2, 0, 1, -1} {
+		if err := cs.put(claim{identity: iot.Identity{Device: fmt.Sprint(i)}, ends: now.Add(ends * time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	expire := func() time.Time {
+		return cs.expire(now, func(k *claim) { told = append(told, k.identity.Device) })
+	}
+	if next := expire(); !next.Equal(now.Add(time.Minute)) || len(cs) != 2 {
+		t.Errorf("the next ends at %v, %d are left", next, len(cs))
+	}
+	expire()
+	if got := strings.Join(told, " "); got != "1 3" {
+		t.Errorf("told of %q, want 1 3", got)
 	}
 }

@@ -38,9 +38,8 @@ type conn struct {
 	host          string // the name the client dialled
 	open          amqpwire.Open
 	claims        claims
-	proofs        map[iot.Identity]struct{} // those whose own tokens stand here, or stood
-	ends          time.Time                 // when the next claim ends
-	idleAt        time.Time                 // when a connection without a claim is closed; zero: it has one
+	ends          time.Time // when the next claim ends
+	idleAt        time.Time // when a connection without a claim is closed; zero: it has one
 	proven        bool
 	users         map[iot.Identity]*user
 	parted        []*user                  // those whose farewell is not over, the oldest first
@@ -74,7 +73,6 @@ func newConn(ctx context.Context, s *Server, wake func(), facts *device.Conn, ce
 		tracking: tracker{base: randomBase()},
 		host:     s.cfg.Hosts.First(),
 		partings: make(map[*endpoint.Link]*user),
-		proofs:   make(map[iot.Identity]struct{}),
 	}
 	if s.cfg.Hosts.Has(facts.TLS.ServerName) {
 		c.host = facts.TLS.ServerName
@@ -249,28 +247,10 @@ func (c *conn) trust() {
 	}
 }
 
-// countStrange counts what the peer has begun without having proved anything. Whoever makes
-// it too much for all of them together is closed.
-func (c *conn) countStrange() {
-	n := 0
-	if !c.proven {
-		n = max(0, c.machine.Kept()-firstFew)
-	}
-	more := n - c.strange
-	c.strange = n
-	if more == 0 || c.server.strange.Add(int64(more)) <= maxStrange || more < 0 || c.bye.Kind != 0 {
-		return
-	}
-	e := c.refusal(amqpwire.CondResourceLimitExceeded, fault.ThrottleBacklogLimitExceeded,
-		"connections without a token have more than %d sessions and links together", maxStrange)
-	c.bye = device.Goodbye{Kind: device.GoodbyeProtocol, Detail: e.Description}
-	c.machine.Close(e)
-}
-
 // expire ends what rested on claims that have ended (amqp 2).
 func (c *conn) expire() {
 	if !c.ends.IsZero() && !c.now.Before(c.ends) {
-		c.ends = c.claims.expire(c.now)
+		c.ends = c.claims.expire(c.now, c.unproven)
 		c.expireUsers()
 		if len(c.claims) == 0 && len(c.users) == 0 {
 			c.idleAt = c.now
@@ -354,8 +334,8 @@ func (c *conn) Closed(now time.Time, why error) {
 		c.server.soles.leave(c)
 	}
 	c.server.strange.Add(-int64(c.strange))
-	for id := range c.proofs {
-		c.server.proofs.leave(id, c)
+	for i := range c.claims {
+		c.unproven(&c.claims[i])
 	}
 	if !c.proven && c.trusted != nil {
 		c.trusted() // its place among strangers is free

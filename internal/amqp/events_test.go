@@ -354,12 +354,5 @@ func TestReadersThatAreLost(t *testing.T) {
 		t.Fatalf("%d readers, want 1", got)
 	}
 	_ = nc.Close()
-	late := time.After(10 * time.Second)
-	for w.readers() > 0 || w.queue.closings() != 1 {
-		select {
-		case <-late:
-			t.Fatalf("%d readers are left, and %d of feedback have ended", w.readers(), w.queue.closings())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	w.until("both readers have left", func() bool { return w.readers() == 0 && w.queue.closings() == 1 })
 }

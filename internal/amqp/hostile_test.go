@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -138,19 +137,11 @@ func TestConnectionsOfOneKeyAreBounded(t *testing.T) {
 	for _, p := range append(idle[gone:], holder, shared) {
 		_ = p.Close()
 	}
-	left := func() int {
+	w.until("connections that are gone are forgotten", func() bool {
 		w.server.proofs.mu.Lock()
 		defer w.server.proofs.mu.Unlock()
-		return len(w.server.proofs.of)
-	}
-	for left() > 0 {
-		select {
-		case <-t.Context().Done():
-			t.Fatal("connections that are gone are remembered")
-		default:
-			runtime.Gosched()
-		}
-	}
+		return len(w.server.proofs.of) == 0
+	})
 }
 
 // TestDoneJobsAreForgotten: an idle connection does not keep what a burst of jobs needed.

@@ -51,6 +51,13 @@ func (p *proofs) leave(id iot.Identity, c *conn) {
 	}
 }
 
+// unproven forgets the connection with the end of a claim.
+func (c *conn) unproven(k *claim) {
+	if k.identity != (iot.Identity{}) {
+		c.server.proofs.leave(k.identity, c)
+	}
+}
+
 // outnumbered tells a connection that there are enough newer ones with a token of the same
 // identity.
 type outnumbered struct{ id iot.Identity }

@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"testing"
-	"time"
 
 	"github.com/berth-iot/berth/internal/amqpwire"
 	"github.com/berth-iot/berth/internal/hubtest"
@@ -43,7 +42,5 @@ func TestStrangersHaveSoManySessionsTogether(t *testing.T) {
 		}
 	}
 	_ = gone.Close()
-	for w.server.strange.Load() != others+left { // until the test's own time is over
-		time.Sleep(time.Millisecond)
-	}
+	w.until("who is gone is counted no more", func() bool { return w.server.strange.Load() == others+left })
 }

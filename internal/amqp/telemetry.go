@@ -137,7 +137,8 @@ func (c *conn) flushRuns() {
 }
 
 // flush gives the log the messages of the run. What it, or the window, has no room for is
-// kept, and the connection not read until it has been taken: the bytes are only ours until the turn ends.
+// kept, and the connection not read until it has been taken: the bytes are only ours until
+// the turn ends.
 func (u *user) flush() {
 	switch {
 	case slices.Contains(u.conn.full, u):

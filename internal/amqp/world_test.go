@@ -180,6 +180,20 @@ func (p *peer) login(token string) int {
 	return int(status)
 }
 
+// until waits until something has come true; a test that waits for long has failed.
+func (w *world) until(what string, done func() bool) {
+	w.t.Helper()
+	late, tick := time.After(10*time.Second), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-late:
+			w.t.Fatalf("not in ten seconds: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
 // readers counts who has a place among the readers of partitions.
 func (w *world) readers() (n int) {
 	rs := &w.server.receivers

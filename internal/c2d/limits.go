@@ -70,6 +70,3 @@ const (
 	defaultFeedbackLock  = time.Minute
 	defaultFeedbackMax   = 10
 )
-
-// unstored is what a failure of the store means to a caller.
-const unstored = "the message could not be read or stored"

@@ -55,6 +55,9 @@ func writable(t time.Time) bool { return t.IsZero() || t.Year() >= 1 && t.Year()
 //	body       the rest
 const messageVersion = 1
 
+// unstored is what a failure of the store means to a caller.
+const unstored = "the message could not be read or stored"
+
 func encodeMessage(m *iot.CloudMessage) []byte {
 	b := make([]byte, 0, m.Size()+32+6*len(m.Application))
 	b = append(b, messageVersion, byte(m.Ack))

@@ -39,24 +39,30 @@ func (d *Decoder) Byte() byte {
 // Uvarint reads a number.
 func (d *Decoder) Uvarint() uint64 {
 	v, n := binary.Uvarint(d.b)
-	return v * d.skip(n)
+	if !d.skip(n) {
+		return 0
+	}
+	return v
 }
 
 // Varint reads a number with a sign.
 func (d *Decoder) Varint() int64 {
 	v, n := binary.Varint(d.b)
-	return v * int64(d.skip(n))
-}
-
-// skip passes over a varint of n bytes and gives 1; or fails, and gives 0, where there
-// was none or a shorter form would have said the same.
-func (d *Decoder) skip(n int) uint64 {
-	if n <= 0 || n > 1 && d.b[n-1] == 0 {
-		d.Fail()
+	if !d.skip(n) {
 		return 0
 	}
+	return v
+}
+
+// skip passes over a varint of n bytes. It fails where there was none, or a shorter form
+// would have said the same.
+func (d *Decoder) skip(n int) bool {
+	if n <= 0 || n > 1 && d.b[n-1] == 0 {
+		d.Fail()
+		return false
+	}
 	d.b = d.b[n:]
-	return 1
+	return true
 }
 
 // AtMost reads a number that has a bound; one beyond it is wrong.

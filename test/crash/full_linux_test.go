@@ -80,10 +80,9 @@ func (f filler) remove(t *testing.T) {
 
 // TestFullDiskAndBack fills the disk under load: first to the reserve, then to the last
 // byte, then with the hub killed and started while it is full, at last without its ballast.
-// Nothing more is
-// acknowledged, over any door, and each says why; what is stored is read, and devices
-// connect. Each time room returns the hub goes on by itself, and at the end everything that
-// was ever acknowledged is there.
+// Nothing more is acknowledged, over any door, and each says why; what is stored is read,
+// and devices connect. Each time room returns the hub goes on by itself, and at the end
+// everything that was ever acknowledged is there.
 func TestFullDiskAndBack(t *testing.T) {
 	disk := smallDisk(t)
 	h := rig.Start(t, rig.Options{Dir: disk})

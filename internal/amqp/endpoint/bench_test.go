@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -125,5 +126,22 @@ func BenchmarkSend(b *testing.B) {
 		if got != flight {
 			b.Fatal(got)
 		}
+	}
+}
+
+// BenchmarkFreeHandle finds the one that is free beside many whose handles are not the peer's.
+func BenchmarkFreeHandle(b *testing.B) {
+	for _, links := range []uint32{100, 8000} {
+		b.Run(fmt.Sprint(links), func(b *testing.B) {
+			s := &Session{handles: links, strange: 1}
+			for out := range links {
+				s.links = append(s.links, &Link{out: out})
+			}
+			for b.Loop() {
+				if h, ok := s.freeHandle(2 * links); !ok || h != links {
+					b.Fatal(h, ok)
+				}
+			}
+		})
 	}
 }

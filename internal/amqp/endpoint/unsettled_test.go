@@ -59,7 +59,6 @@ func TestUnsettledIsAListOfIDs(t *testing.T) {
 	})
 }
 
-// One delivery that nobody settles must not make the table grow with those behind it.
 // What a burst needed is given back though a delivery of it stays unsettled, whichever.
 func TestUnsettledGivesBackWhatABurstNeeded(t *testing.T) {
 	const burst = 8192
@@ -85,6 +84,7 @@ func TestUnsettledGivesBackWhatABurstNeeded(t *testing.T) {
 	}
 }
 
+// One delivery that nobody settles must not make the table grow with those behind it.
 func TestUnsettledOldestDoesNotHoldRoom(t *testing.T) {
 	l := &Link{role: w.RoleReceiver}
 	var u unsettled
