@@ -17,6 +17,7 @@ type history struct {
 	first     uint64 // the earliest kept
 	next      uint64 // the sequence that must come next
 	held      map[uint64]message
+	devices   map[string]bool // whose messages were ever read here
 }
 
 // message is what an event said.
@@ -70,7 +71,7 @@ func (h *history) reread(tb testing.TB, hub *rig.Hub) (fresh []message) {
 		if prior, ok := h.held[l.Sequence-1]; ok && prior.offset >= m.offset {
 			tb.Fatalf("partition %d: sequence %d is at offset %d, behind %d", h.partition, l.Sequence, m.offset, prior.offset)
 		}
-		h.held[l.Sequence] = m
+		h.held[l.Sequence], h.devices[m.device] = m, true
 		if l.Sequence >= before {
 			fresh = append(fresh, m)
 		}
